@@ -1,0 +1,75 @@
+# Needs python3 (3.11 or newer) and nothing else. Another Python: make PYTHON=python3.13 …
+# Whatever is made lies in .venv; for a checkout that cannot be written to: make VENV=/somewhere …
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+
+# Absolute, because the tools below keep their caches in it wherever they are started.
+environment := $(abspath $(VENV))
+bin := $(environment)/bin
+cache := $(environment)/cache
+pip := $(bin)/python -m pip -qq --disable-pip-version-check --no-input
+code := services shared tests tools
+# One for each Python, so that `make PYTHON=python3.13 test` never runs an environment of another one.
+installed := $(environment)/.installed-$(subst /,-,$(PYTHON))
+runnable := $(environment)/.runnable-$(subst /,-,$(PYTHON))
+
+export COVERAGE_FILE := $(cache)/coverage
+export HYPOTHESIS_STORAGE_DIRECTORY := $(cache)/hypothesis
+export MYPY_CACHE_DIR := $(cache)/mypy
+export RUFF_CACHE_DIR := $(cache)/ruff
+# Colours and progress bars are for terminals; each tool below asks for itself, make only stays out of the way.
+MAKEFLAGS += --no-print-directory
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format lock compose-test env clean
+
+help: ## this list
+	@awk -F ': .*## |: ## ' '/^[a-z-]+:.* ## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
+
+run: $(runnable) ## the whole system here, with a PostgreSQL of its own; ARGS=--once shows the flow and ends
+	@$(bin)/steelcut dev $(ARGS)
+
+test: $(installed) ## the tests; ARGS='-k token -x' goes to pytest
+	@$(bin)/pytest -o cache_dir=$(cache)/pytest $(ARGS)
+
+check: $(installed) ## the lock, format, lint, types and import arrows
+	@$(bin)/python tools/lock.py check
+	@$(pip) check
+	@$(bin)/ruff format --check --quiet --output-format concise $(code) || { echo "These files are not as 'make format' would have them." >&2; exit 1; }
+	@$(bin)/ruff check --quiet $(code)
+	@$(bin)/mypy $(code)
+	@$(bin)/lint-imports --no-logo --cache-dir $(cache)/imports
+
+format: $(installed) ## rewrite the source in the house's format
+	@$(bin)/ruff check --quiet --fix-only $(code)
+	@$(bin)/ruff format $(code)
+
+lock: $(installed) ## write requirements.lock after a change of pyproject.toml; ARGS=upgrade takes newer versions
+	@$(bin)/python tools/lock.py $(or $(ARGS),write)
+
+compose-test: $(installed) ## docker-compose.yml on a real engine: from nothing to a fetched document, and away again
+	@$(bin)/pytest -o cache_dir=$(cache)/pytest --no-cov tests/compose $(ARGS)
+
+env: $(installed) ## only make the environment
+
+clean: ## remove the environment and what was built
+	@rm -rf $(environment) dist
+
+# What runs comes first and alone, because a newcomer waits for it; then the project itself, as links to the source.
+# Without build isolation, which would fetch a build backend that no hash vouches for. Without compiling: Python
+# compiles what it imports, and the rest of what these packages hold is a third of the time.
+$(runnable): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Steelcut needs Python 3.11 or newer, and $(PYTHON) is not. Try: make PYTHON=python3.13" >&2; exit 1; }
+	@test -e $@ || { echo "Making the environment in $(VENV): once, and half a minute."; \
+	  $(PYTHON) -m venv --clear $(environment) || { echo "On Debian: apt-get install python3-venv" >&2; exit 1; }; }
+	@awk '/^# section: / {wanted = ($$3 != "development")} wanted' requirements.lock >$(environment)/runnable.lock
+	@$(pip) install --no-compile --no-deps --require-hashes --requirement $(environment)/runnable.lock
+	@$(pip) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(installed): $(runnable)
+	@test -e $@ || echo "Adding what the tests and checks need: once, and half a minute."
+	@$(pip) install --no-compile --no-deps --require-hashes --requirement requirements.lock
+	@touch $@

@@ -1,0 +1,82 @@
+"""The ASGI application: wiring only."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from fastapi import FastAPI
+from starlette.routing import Route
+
+from auth_service.metadata import authorization_server_metadata, jwks
+from auth_service.openapi import describe
+from auth_service.settings import AuthSettings
+from auth_service.state import open_process
+from auth_service.token_endpoint import token
+from steelcut.discovery import AUTHORIZATION_SERVER, well_known
+from steelcut.service import asgi
+from steelcut.service.api_docs import add_docs
+from steelcut.service.health import add_health
+from steelcut.service.logs import Logger, make_logger
+from steelcut.service.refusal import Refusal
+from steelcut.service.settings import load
+
+if TYPE_CHECKING:
+    from auth_service.state import Process
+
+
+def create_app(settings: AuthSettings | None = None, log: Logger | None = None) -> FastAPI:
+    """Build the application; without arguments from the environment, as uvicorn's ``--factory`` does.
+
+    Raises ``ConfigurationError`` when the environment cannot be used.
+    """
+    settings = settings or load(AuthSettings)
+    log = log or make_logger("auth_service", settings.log_format)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        try:
+            async with open_process(settings, log) as process:
+                app.state.process = process
+                yield
+        except Refusal as refusal:
+            app.state.refusal = refusal
+            raise
+
+    app = FastAPI(
+        lifespan=lifespan,
+        redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
+        title="Steelcut authorization server",
+        version=version("steelcut"),
+    )
+    base = urlsplit(settings.issuer).path
+    # Plain routes: an ordinary FastAPI route costs more than the signature. /token stands first.
+    app.router.routes[:0] = [
+        Route(f"{base}/token", token, methods=["POST"]),
+        Route(f"{base}/.well-known/jwks.json", jwks, methods=["GET"]),
+        Route(
+            urlsplit(well_known(settings.issuer, AUTHORIZATION_SERVER)).path,
+            authorization_server_metadata,
+            methods=["GET"],
+        ),
+    ]
+    add_health(app, {"database": lambda: _database(app), "signing_key": lambda: _signing_key(app)})
+    add_docs(app)
+    describe(app, settings)
+    asgi.install(app, log)
+    return app
+
+
+async def _database(app: FastAPI) -> str | None:
+    process: Process = app.state.process
+    return await process.database.check()
+
+
+async def _signing_key(app: FastAPI) -> str | None:
+    process: Process = app.state.process
+    return None if process.key_ring.can_sign else "no key signs yet: run `steelcut keys create`"

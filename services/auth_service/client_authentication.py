@@ -1,0 +1,128 @@
+"""Who is asking (RFC 6749 §2.3): credentials in, an authenticated client out."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import unquote_plus
+
+from auth_service import client_secrets
+from auth_service.clients import NOBODY, Client, StoredSecret
+from auth_service.errors import (
+    DifferentClientIds,
+    InvalidClient,
+    MalformedBasic,
+    MalformedCredentials,
+    RepeatedAuthorization,
+    TwoAuthenticationMethods,
+)
+
+if TYPE_CHECKING:
+    from auth_service.form import Form
+    from auth_service.registry import Registry
+
+# RFC 6749 Appendix A.1 and A.2: VSCHAR; the lengths are ours.
+CLIENT_ID = re.compile(r"[\x20-\x7e]{1,255}")
+_CLIENT_SECRET = re.compile(r"[\x20-\x7e]{1,1024}")
+
+_SHOWN_CHARACTERS = 16
+
+# Verified in the place of a secret that is not there, so that its absence takes as long as a wrong one.
+_NO_SECRET = StoredSecret("", client_secrets.hash_secret(client_secrets.generate().value))
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a caller claims to be."""
+
+    client_id: str
+    unverified_secret: str = field(repr=False)
+
+
+async def authenticate(registry: Registry, authorization: Sequence[str], form: Form, now: float) -> Client:
+    """Return the client that proves itself, by at most one query.
+
+    ``authorization`` holds the raw Authorization headers, ``now`` is Unix time in seconds. A secret that the
+    cached client does not know is looked up afresh before it is refused: a new secret works at once on every
+    replica, and a wrong secret costs the same work as an unknown client.
+
+    Raises ``InvalidClient`` or ``InvalidRequest`` in one of its kinds.
+    """
+    credentials = presented_credentials(authorization, form)
+    client_id, secret = credentials.client_id, credentials.unverified_secret
+    secret_id = client_secrets.secret_id_of(secret)
+    if secret_id is None:
+        raise InvalidClient(f"not one of our secrets, or mistyped, for client {_shown(client_id)}")
+    cached = registry.cached(client_id) or NOBODY
+    if _verify(cached, secret_id, secret, now):
+        return cached
+    client = await registry.load(client_id)
+    if _verify(client or NOBODY, secret_id, secret, now) and client is not None:
+        return client
+    if client is None:
+        raise InvalidClient(f"unknown client {_shown(client_id)}")
+    raise InvalidClient(f"wrong, revoked or expired secret for client {client_id}")
+
+
+def presented_credentials(authorization: Sequence[str], form: Form) -> Credentials:
+    """Find the one pair of credentials in a request (RFC 6749 §2.3.1).
+
+    Raises ``InvalidRequest`` in one of its kinds when there are two or they are malformed, ``InvalidClient``
+    when there are none.
+    """
+    body_id, body_secret = form.get("client_id"), form.get("client_secret")
+    if not authorization:
+        if body_id is None or body_secret is None:
+            raise InvalidClient("no credentials")
+        return _checked(body_id, body_secret)
+    if len(authorization) > 1:
+        raise RepeatedAuthorization
+    if body_secret is not None:
+        raise TwoAuthenticationMethods
+    credentials = _checked(*_basic(authorization[0]))
+    if body_id is not None and body_id != credentials.client_id:
+        raise DifferentClientIds
+    return credentials
+
+
+def _basic(header: str) -> tuple[str, str]:
+    """Split, then form-decode both halves (RFC 6749 §2.3.1; RFC 7617 §2)."""
+    scheme, _, encoded = header.strip(" \t").partition(" ")
+    if scheme.lower() != "basic":
+        raise InvalidClient("another scheme than Basic")
+    try:
+        decoded = base64.b64decode(encoded.strip(" "), validate=True).decode("ascii")
+    except (binascii.Error, ValueError):
+        raise MalformedBasic from None
+    client_id, colon, secret = decoded.partition(":")
+    if not colon:
+        raise MalformedBasic("no colon")
+    return unquote_plus(client_id), unquote_plus(secret)
+
+
+def _checked(client_id: str, secret: str) -> Credentials:
+    if not client_id or not secret:
+        raise InvalidClient("empty client_id or client_secret")
+    if CLIENT_ID.fullmatch(client_id) is None or _CLIENT_SECRET.fullmatch(secret) is None:
+        raise MalformedCredentials
+    return Credentials(client_id, secret)
+
+
+def _shown(unverified_client_id: str) -> str:
+    """Say enough of an id that may be anybody's to find a typo: it may also be a secret in the wrong place."""
+    if client_secrets.PREFIX in unverified_client_id:
+        return "(hidden: it looks like a secret)"
+    if len(unverified_client_id) <= _SHOWN_CHARACTERS:
+        return ascii(unverified_client_id)
+    return f"{unverified_client_id[:_SHOWN_CHARACTERS]!a}… of {len(unverified_client_id)} characters"
+
+
+def _verify(client: Client, secret_id: str, unverified_secret: str, now: float) -> bool:
+    stored = client.secrets.get(secret_id, _NO_SECRET)
+    matches = client_secrets.verify(unverified_secret, stored.hash)
+    live = stored.expires_at is None or now < stored.expires_at
+    return matches and live and stored is not _NO_SECRET

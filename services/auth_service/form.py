@@ -1,0 +1,89 @@
+"""The strict form body of the token endpoint (RFC 6749 §3.2 and Appendix B, RFC 8707 §2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
+
+from auth_service.errors import (
+    BodyTooLarge,
+    NotAForm,
+    RepeatedParameter,
+    TooManyParameters,
+    UndecodableForm,
+)
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+MAX_BODY_BYTES = 64 * 1024
+MAX_PARAMETERS = 32
+MEDIA_TYPE = "application/x-www-form-urlencoded"
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The parameters of a token request. Those sent without a value are absent (RFC 6749 §3.2)."""
+
+    parameters: Mapping[str, str] = field(repr=False)
+    resources: tuple[str, ...] = ()
+
+    def get(self, name: str) -> str | None:
+        """Return the value of a parameter, None when it was not sent."""
+        return self.parameters.get(name)
+
+
+async def read_form(request: Request) -> Form:
+    """Read and parse the body of ``request``. Raises ``InvalidRequest`` in one of its kinds."""
+    check_content_type(request.headers.getlist("content-type"))
+    return parse_form(await _read_body(request))
+
+
+def check_content_type(values: list[str]) -> None:
+    """Refuse every media type but the form's; the only parameter it may have is ``charset=utf-8``."""
+    if len(values) != 1:
+        raise NotAForm(f"{len(values)} Content-Type headers")
+    if values[0] == MEDIA_TYPE:
+        return
+    media_type, *parameters = (part.strip().lower() for part in values[0].split(";"))
+    allowed = ("", "charset=utf-8", 'charset="utf-8"')
+    if media_type != MEDIA_TYPE or any(parameter not in allowed for parameter in parameters):
+        raise NotAForm("wrong Content-Type")
+
+
+def parse_form(body: bytes) -> Form:
+    """Turn the bytes of a body into parameters.
+
+    ``resource`` may be repeated (RFC 8707 §2), nothing else may (RFC 6749 §3.2). Raises ``UndecodableForm``,
+    ``TooManyParameters`` or ``RepeatedParameter``.
+    """
+    if body.count(b"&") >= MAX_PARAMETERS:
+        raise TooManyParameters
+    try:
+        pairs = parse_qsl(body.decode("utf-8"), keep_blank_values=False, errors="strict")
+    except UnicodeDecodeError:
+        raise UndecodableForm from None
+    parameters: dict[str, str] = {}
+    resources: list[str] = []
+    for name, value in pairs:
+        if name == "resource":
+            resources.append(value)
+        elif name in parameters:
+            raise RepeatedParameter
+        else:
+            parameters[name] = value
+    return Form(parameters, tuple(resources))
+
+
+async def _read_body(request: Request) -> bytes:
+    # Not request.body(): that one keeps whatever is sent.
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > MAX_BODY_BYTES:
+            raise BodyTooLarge
+        chunks.append(chunk)
+    return b"".join(chunks)

@@ -1,0 +1,48 @@
+"""What the authorization server publishes about itself: RFC 8414 metadata and the JWK set."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from auth_service.grants import SUPPORTED_GRANT_TYPES
+from steelcut.service.asgi import JSONBytes
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from auth_service.state import Process
+
+AUTHENTICATION_METHODS = ("client_secret_basic", "client_secret_post")
+
+
+async def authorization_server_metadata(request: Request) -> Response:
+    """RFC 8414 §3.2."""
+    process: Process = request.app.state.process
+    return JSONBytes(document(process.settings.issuer, process.scopes), headers=_cacheable(process))
+
+
+async def jwks(request: Request) -> Response:
+    """RFC 7517 §5; ``max-age`` is how long a key is published before it may sign."""
+    process: Process = request.app.state.process
+    return JSONBytes(process.key_ring.jwks, headers=_cacheable(process))
+
+
+def document(issuer: str, scopes: tuple[str, ...]) -> dict[str, Any]:
+    """Return the metadata of RFC 8414 §2 that apply to a server of this one grant."""
+    return {
+        "issuer": issuer,
+        "token_endpoint": f"{issuer}/token",
+        "jwks_uri": f"{issuer}/.well-known/jwks.json",
+        # §2: required, and empty for a server without an authorization endpoint.
+        "response_types_supported": [],
+        # §2: left out, it would mean authorization_code and implicit.
+        "grant_types_supported": list(SUPPORTED_GRANT_TYPES),
+        "token_endpoint_auth_methods_supported": list(AUTHENTICATION_METHODS),
+        "scopes_supported": list(scopes),
+        "service_documentation": f"{issuer}/docs",
+    }
+
+
+def _cacheable(process: Process) -> dict[str, str]:
+    return {"Cache-Control": f"public, max-age={process.settings.jwks_max_age_seconds}"}

@@ -1,0 +1,1 @@
+"""The resource server: protected JSON documents behind the guard."""

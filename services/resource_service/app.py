@@ -1,0 +1,74 @@
+"""The ASGI application: wiring only."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+from starlette.routing import Route
+
+from resource_service.document_endpoint import DocumentRoute
+from resource_service.metadata import metadata_path, protected_resource_metadata
+from resource_service.openapi import describe
+from resource_service.settings import ResourceSettings
+from resource_service.state import open_process
+from steelcut.service import asgi
+from steelcut.service.api_docs import add_docs
+from steelcut.service.health import add_health
+from steelcut.service.logs import Logger, make_logger
+from steelcut.service.refusal import Refusal
+from steelcut.service.settings import load
+
+if TYPE_CHECKING:
+    from resource_service.state import Process
+
+
+def create_app(settings: ResourceSettings | None = None, log: Logger | None = None) -> FastAPI:
+    """Build the application; without arguments from the environment, as uvicorn's ``--factory`` does.
+
+    Raises ``ConfigurationError`` when the environment cannot be used.
+    """
+    settings = settings or load(ResourceSettings)
+    log = log or make_logger("resource_service", settings.log_format)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        try:
+            async with open_process(settings, log) as process:
+                app.state.process = process
+                yield
+        except Refusal as refusal:
+            app.state.refusal = refusal
+            raise
+
+    app = FastAPI(
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        title="Steelcut resource server",
+        version=version("steelcut"),
+    )
+    # The documents stand first: they are what is asked for.
+    app.router.routes[:0] = [
+        DocumentRoute(),
+        Route(metadata_path(settings), protected_resource_metadata, methods=["GET"]),
+    ]
+    add_health(app, {"database": lambda: _database(app), "issuer_keys": lambda: _issuer_keys(app)})
+    add_docs(app)
+    describe(app, settings)
+    asgi.install(app, log)
+    return app
+
+
+async def _database(app: FastAPI) -> str | None:
+    process: Process = app.state.process
+    return await process.database.check()
+
+
+async def _issuer_keys(app: FastAPI) -> str | None:
+    process: Process = app.state.process
+    return None if await process.keys.ready() else "no key of the issuer is known yet"

@@ -1,0 +1,88 @@
+"""``GET`` and ``HEAD /{resource}`` and ``/{resource}/{key}``: guard first, then one query, then the bytes.
+
+Plain ASGI: this path is walked at every protected request, and each layer would be paid for each time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Match
+
+from resource_service import documents
+from resource_service.names import DOCUMENT_PATH
+from steelcut.guard import Guard
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+    from resource_service.queries import Document
+    from resource_service.state import Process
+
+METHODS: Final = ("GET", "HEAD")
+READ_SCOPE: Final = "read"
+ANY_TAG: Final = "*"
+# `private, no-cache`: whoever keeps the document asks again with its tag, and shares it with nobody. `Vary` says
+# the same to a cache that does not listen.
+_HEADERS: Final = ((b"cache-control", b"private, no-cache"), (b"vary", b"Authorization"))
+_CONTENT_TYPE: Final = (b"content-type", b"application/json")
+# RFC 9110 §8.8.3
+_ENTITY_TAG: Final = re.compile(r'"([\x21\x23-\x7e\x80-\xff]*)"')
+
+
+class DocumentRoute(BaseRoute):
+    """The route of all documents: one match of one pattern."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Match every path that a document may have, with any method."""
+        if scope["type"] != "http":
+            return Match.NONE, {}
+        found = DOCUMENT_PATH.fullmatch(scope["path"])
+        if found is None:
+            return Match.NONE, {}
+        return Match.FULL, {"path_params": found.groupdict()}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+        """Serve one document, in this order: method, guard, database, answer."""
+        method = scope["method"]
+        if method not in METHODS:
+            raise HTTPException(405, headers={"Allow": ", ".join(METHODS)})
+        process: Process = scope["app"].state.process
+        resource, key = scope["path_params"]["resource"], scope["path_params"]["key"]
+
+        guard = Guard(process.verifier, audience=process.settings.identifier(resource))
+        claims = await guard.admit(_values(scope, b"authorization"), scope=READ_SCOPE)
+        scope["log"]["client_id"] = claims.client_id
+
+        if_none_match = _values(scope, b"if-none-match")
+        known_etags = entity_tags(if_none_match) if if_none_match else ()
+        has_any = ANY_TAG in known_etags
+        with_body = method == "GET" and not has_any
+        async with process.database.connection() as connection:
+            document = await documents.read(
+                connection, resource, key, with_body=with_body, known_etags=known_etags
+            )
+        unchanged = has_any or document.etag in known_etags
+        await _answer(send, document, unchanged=unchanged)
+
+
+def entity_tags(if_none_match: Sequence[str]) -> list[str]:
+    """Return the opaque tags of If-None-Match, without ``W/``, for the weak comparison (RFC 9110 §13.1.2)."""
+    if [value.strip() for value in if_none_match] == [ANY_TAG]:
+        return [ANY_TAG]
+    return [tag for value in if_none_match for tag in _ENTITY_TAG.findall(value) if tag != ANY_TAG]
+
+
+def _values(scope: Scope, name: bytes) -> list[str]:
+    return [value.decode("latin-1") for header, value in scope["headers"] if header == name]
+
+
+async def _answer(send: Send, document: Document, *, unchanged: bool) -> None:
+    headers = [(b"etag", b'"%s"' % document.etag.encode()), *_HEADERS]
+    if not unchanged:
+        headers += (_CONTENT_TYPE, (b"content-length", b"%d" % document.size))
+    await send({"type": "http.response.start", "status": 304 if unchanged else 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if unchanged else document.body or b""})

@@ -1,0 +1,88 @@
+"""The protected JSON: published as bytes, kept as bytes, served as bytes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+import orjson
+
+from resource_service import queries
+from resource_service.errors import DocumentError, NotFound, NotJSON
+from resource_service.names import check_key, check_resource_name
+
+if TYPE_CHECKING:
+    from resource_service.queries import Document, PublishedDocument
+    from steelcut.service.postgres import Connection
+
+MAX_DOCUMENT_BYTES: Final = 16 * 1024 * 1024
+# 128 bits of SHA-256: as good as unique, and short in every header.
+ETAG_CHARACTERS: Final = 32
+# The key of the document that is the resource itself.
+OWN_DOCUMENT: Final = ""
+
+
+async def read(
+    connection: Connection,
+    resource: str,
+    key: str | None = None,
+    *,
+    with_body: bool = True,
+    known_etags: Sequence[str] = (),
+) -> Document:
+    """Return a document by one query; without its body when its tag is known. Raises ``NotFound``."""
+    name = key or OWN_DOCUMENT
+    if with_body and not known_etags:
+        found = await queries.document(connection, resource, name)
+    else:
+        found = await queries.document_unless_known(
+            connection, resource, name, with_body=with_body, known_etags=known_etags
+        )
+    if found is None:
+        raise NotFound("no such document")
+    return found
+
+
+async def publish(connection: Connection, resource: str, key: str | None, body: bytes) -> PublishedDocument:
+    """Publish ``body`` as the document of ``resource``, or as its document ``key``; replaces an older one.
+
+    Every replica serves it from its next request on. Raises ``DocumentError`` when the name or the bytes
+    cannot be taken.
+    """
+    check_resource_name(resource)
+    name = OWN_DOCUMENT if key is None else check_key(key)
+    check_json(body)
+    etag = hashlib.sha256(body).hexdigest()[:ETAG_CHARACTERS]
+    return await queries.upsert_document(connection, resource, name, body, etag)
+
+
+async def list_documents(connection: Connection, resource: str | None = None) -> list[PublishedDocument]:
+    """Return what is published, everywhere or under ``resource``."""
+    return await queries.documents(connection, resource)
+
+
+async def delete_document(connection: Connection, resource: str, key: str | None = None) -> bool:
+    """Delete a document and say whether there was one."""
+    return await queries.delete_document(connection, resource, OWN_DOCUMENT if key is None else key)
+
+
+def check_json(body: bytes) -> None:
+    """Accept one JSON text in UTF-8 without a byte order mark (RFC 8259 §8.1).
+
+    Also refused, as RFC 8259 §9 allows: more than ``MAX_DOCUMENT_BYTES``, nesting beyond 1,024 levels, numbers
+    that no double holds and text that is not Unicode, all of which some reader would stumble over.
+    Raises ``NotJSON`` with the place, or ``DocumentError``.
+    """
+    if len(body) > MAX_DOCUMENT_BYTES:
+        raise DocumentError(f"A document may have {MAX_DOCUMENT_BYTES} bytes; this one has {len(body)}.")
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        before = body[: error.start].decode()
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        raise NotJSON("a byte that is not UTF-8", line, column) from None
+    try:
+        orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise NotJSON(error.msg, error.lineno, error.colno) from None

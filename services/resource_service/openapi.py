@@ -1,0 +1,157 @@
+"""The OpenAPI description of the plain routes, given by hand: what they truly take and answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from resource_service.document_endpoint import READ_SCOPE
+from resource_service.metadata import metadata_path
+from steelcut.service.asgi import TRACE_HEADER
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from resource_service.settings import ResourceSettings
+
+_BEARER = "access_token"
+_NAME_PATTERN = "^[A-Za-z0-9][A-Za-z0-9._~-]{0,127}$"
+
+_ERROR_CODES = [
+    "invalid_request",
+    "unauthorized",
+    "invalid_token",
+    "insufficient_scope",
+    "not_found",
+    "temporarily_unavailable",
+    "server_error",
+]
+
+
+def describe(app: FastAPI, settings: ResourceSettings) -> None:
+    """Make ``app.openapi()`` tell of the plain routes and of the token that they need."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is not None:
+            return app.openapi_schema
+        document = generate()
+        document["paths"] = _paths(settings) | document["paths"]
+        components = document.setdefault("components", {})
+        components.setdefault("schemas", {}).update(_schemas())
+        components["securitySchemes"] = {_BEARER: _security_scheme(settings)}
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign] # FastAPI's own documented way to extend it
+
+
+def _paths(settings: ResourceSettings) -> dict[str, Any]:
+    return {
+        "/{resource}": _document_path("resource"),
+        "/{resource}/{key}": _document_path("resource", "key"),
+        metadata_path(settings): {
+            "parameters": [_path_parameter("resource")],
+            "get": {
+                "operationId": "metadata",
+                "summary": "Protected resource metadata (RFC 9728)",
+                "tags": ["discovery"],
+                "responses": {
+                    "200": _answer("What a client must know to get a token", "Metadata", "Cache-Control"),
+                    "404": _answer("There is no such resource", "Error"),
+                    "503": _answer("The service cannot answer now; try again", "Error", "Retry-After"),
+                },
+            },
+        },
+    }
+
+
+def _document_path(*names: str) -> dict[str, Any]:
+    return {
+        "parameters": [_path_parameter(name) for name in names],
+        "get": _document_operation(f"read_{names[-1]}", "Read a protected document"),
+        "head": _document_operation(f"head_{names[-1]}", "Ask for the tag and the size of a document"),
+    }
+
+
+def _document_operation(operation_id: str, summary: str) -> dict[str, Any]:
+    etag = ("ETag", "Cache-Control", "Vary")
+    return {
+        "operationId": operation_id,
+        "summary": summary,
+        "description": f"Needs an access token for this very resource with the scope `{READ_SCOPE}`.",
+        "tags": ["documents"],
+        "security": [{_BEARER: []}],
+        "parameters": [
+            {
+                "name": "If-None-Match",
+                "in": "header",
+                "description": 'Tags of versions at hand, `"…"`, or `*` (RFC 9110 §13.1.2)',
+                "schema": {"type": "string"},
+            }
+        ],
+        "responses": {
+            "200": {
+                "description": "The document, byte for byte as it was published",
+                "headers": _headers(*etag),
+                "content": {"application/json": {"schema": {}}},
+            },
+            "304": {"description": "The caller has this version already", "headers": _headers(*etag)},
+            "400": _answer("Not one Bearer credential (RFC 6750 §3.1)", "Error", "WWW-Authenticate"),
+            "401": _answer(
+                "No token, or none that is good here (RFC 6750 §3.1)", "Error", "WWW-Authenticate"
+            ),
+            "403": _answer("The token grants too little (RFC 6750 §3.1)", "Error", "WWW-Authenticate"),
+            "404": _answer("There is no such document", "Error"),
+            "503": _answer("The service cannot answer now; try again", "Error", "Retry-After"),
+        },
+    }
+
+
+def _path_parameter(name: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": "path",
+        "required": True,
+        "schema": {"type": "string", "pattern": _NAME_PATTERN, "examples": ["api_v0.0.1"]},
+    }
+
+
+def _answer(description: str, schema: str, *headers: str) -> dict[str, Any]:
+    return {
+        "description": description,
+        "headers": _headers(*headers),
+        "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}},
+    }
+
+
+def _headers(*names: str) -> dict[str, Any]:
+    return {name: {"schema": {"type": "string"}} for name in (TRACE_HEADER, *names)}
+
+
+def _schemas() -> dict[str, Any]:
+    text = {"type": "string"}
+    texts = {"type": "array", "items": text}
+    metadata = {
+        "resource": text,
+        "authorization_servers": texts,
+        "scopes_supported": texts,
+        "bearer_methods_supported": texts,
+        "resource_name": text,
+        "resource_documentation": text,
+    }
+    return {
+        "Metadata": {"type": "object", "required": list(metadata), "properties": metadata},
+        "Error": {
+            "type": "object",
+            "required": ["error", "error_description"],
+            "properties": {"error": {"type": "string", "enum": _ERROR_CODES}, "error_description": text},
+        },
+    }
+
+
+def _security_scheme(settings: ResourceSettings) -> dict[str, Any]:
+    return {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": f"An access token (RFC 9068) from {settings.issuer}",
+    }

@@ -1,0 +1,98 @@
+"""Every SQL statement of the resource server: connection first, literal text, frozen values out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from steelcut.service.postgres import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document to serve; ``body`` is None when the caller has it already or asked for no body."""
+
+    etag: str
+    size: int
+    body: bytes | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedDocument:
+    """A document as a publisher sees it: ``size`` in bytes, ``created`` when it is not a new version of an old one."""
+
+    resource: str
+    key: str | None
+    etag: str
+    size: int
+    published_at: datetime
+    created: bool = False
+
+
+# The hot statements: one row, by primary key.
+DOCUMENT = "SELECT etag, body FROM documents WHERE resource = $1 AND key = $2"
+# A body that is not sent is not read either: it lies apart from its row.
+DOCUMENT_UNLESS_KNOWN = """
+    SELECT etag, octet_length(body) AS size, CASE WHEN $3 AND etag <> ALL ($4::text[]) THEN body END AS body
+      FROM documents
+     WHERE resource = $1 AND key = $2
+"""
+RESOURCE_EXISTS = "SELECT EXISTS (SELECT FROM documents WHERE resource = $1)"
+
+_UPSERT = """
+    INSERT INTO documents (resource, key, body, etag) VALUES ($1, $2, $3, $4)
+    ON CONFLICT (resource, key) DO UPDATE
+       SET body = excluded.body, etag = excluded.etag, published_at = now()
+    RETURNING published_at, xmax = 0 AS created
+"""
+_DOCUMENTS = """
+    SELECT resource, nullif(key, '') AS key, etag, octet_length(body) AS size, published_at
+      FROM documents
+     WHERE $1::text IS NULL OR resource = $1
+     ORDER BY resource, documents.key
+"""
+
+
+async def document(connection: Connection, resource: str, key: str) -> Document | None:
+    """Read a document with its body; ``key`` is empty for the resource's own."""
+    row = await connection.fetchrow(DOCUMENT, resource, key)
+    return None if row is None else Document(row["etag"], len(row["body"]), row["body"])
+
+
+async def document_unless_known(
+    connection: Connection, resource: str, key: str, *, with_body: bool, known_etags: Sequence[str]
+) -> Document | None:
+    """Read a document, its body only when ``with_body`` and when its tag is not among ``known_etags``."""
+    row = await connection.fetchrow(DOCUMENT_UNLESS_KNOWN, resource, key, with_body, known_etags)
+    return None if row is None else Document(row["etag"], row["size"], row["body"])
+
+
+async def resource_exists(connection: Connection, resource: str) -> bool:
+    """Say whether any document lies under ``resource``."""
+    exists: bool = await connection.fetchval(RESOURCE_EXISTS, resource)
+    return exists
+
+
+async def upsert_document(
+    connection: Connection, resource: str, key: str, body: bytes, etag: str
+) -> PublishedDocument:
+    """Store a document, in the place of an older version if there is one."""
+    row = await connection.fetchrow(_UPSERT, resource, key, body, etag)
+    assert row is not None  # noqa: S101 - an upsert returns its row
+    return PublishedDocument(resource, key or None, etag, len(body), row["published_at"], row["created"])
+
+
+async def documents(connection: Connection, resource: str | None) -> list[PublishedDocument]:
+    """Read what is published, by name, without the bodies."""
+    return [PublishedDocument(**row) for row in await connection.fetch(_DOCUMENTS, resource)]
+
+
+async def delete_document(connection: Connection, resource: str, key: str) -> bool:
+    """Delete a document and say whether there was one."""
+    deleted = await connection.fetchval(
+        "DELETE FROM documents WHERE resource = $1 AND key = $2 RETURNING true", resource, key
+    )
+    return deleted is not None

@@ -1,0 +1,91 @@
+"""Every knob of the resource server, with its unit and its default."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field
+from pydantic_settings import SettingsConfigDict
+
+from steelcut.discovery import check_issuer, check_resource_identifier
+from steelcut.service.logs import LogFormat
+from steelcut.service.serving import ServingSettings
+from steelcut.service.settings import DatabaseUrl, ServiceSettings
+from steelcut.verifier import MAX_LEEWAY_SECONDS
+
+
+def _check_base_url(url: str) -> str:
+    check_resource_identifier(url)
+    if url.endswith("/") or "?" in url:
+        raise ValueError(
+            "must not end in a slash and have no query: the names of resources are appended to it"
+        )
+    return url
+
+
+def _check_jwks_uri(uri: str) -> str:
+    parts = urlsplit(uri)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be an absolute URL")
+    return uri
+
+
+class ResourceSettings(ServingSettings):
+    """What one process of the resource server needs to know."""
+
+    model_config = SettingsConfigDict(env_prefix="RESOURCE_")
+
+    issuer: Annotated[str, AfterValidator(check_issuer)] = Field(
+        "http://127.0.0.1:8000", description="URL of the authorization server whose tokens open the documents"
+    )
+    base_url: Annotated[str, AfterValidator(_check_base_url)] = Field(
+        "http://127.0.0.1:8001",
+        description="URL under which clients see this service; with `/NAME` it is the identifier of a resource",
+    )
+    jwks_uri: Annotated[str, AfterValidator(_check_jwks_uri)] | None = Field(
+        None,
+        description="Where this process reads the issuer's public keys, when it cannot reach the issuer under its URL",
+    )
+    database_url: DatabaseUrl = Field(
+        description="PostgreSQL URL of the run-time role of the resource database"
+    )
+    jwks_cooldown_seconds: float = Field(
+        30.0,
+        ge=0,
+        le=3600,
+        description="How long no key is fetched after a token named an unknown one, in seconds",
+    )
+    leeway_seconds: float = Field(
+        30.0,
+        ge=0,
+        le=MAX_LEEWAY_SECONDS,
+        description="How far the issuer's clock may be from ours, in seconds",
+    )
+    database_pool_size: int = Field(
+        10, ge=1, le=1000, description="Database connections of one process at most"
+    )
+    database_wait_seconds: float = Field(
+        30.0, ge=0, description="How long a start waits for the database, in seconds"
+    )
+    host: str = Field("127.0.0.1", description="Address to listen on")
+    port: int = Field(8001, ge=0, le=65_535, description="Port to listen on")
+    log_format: LogFormat = Field("auto", description="`json`, `console`, or `auto`: console on a terminal")
+
+    def identifier(self, resource: str) -> str:
+        """Return the identifier of a resource: its URL, and the ``aud`` of tokens for it (RFC 8707 §2)."""
+        return f"{self.base_url}/{resource}"
+
+
+class ResourceAdministrationSettings(ServiceSettings):
+    """What the command line needs to publish documents; the service never reads it."""
+
+    model_config = SettingsConfigDict(env_prefix="RESOURCE_")
+
+    owner_database_url: DatabaseUrl = Field(
+        description="PostgreSQL URL of the owner of the resource database"
+    )
+    bootstrap_database_url: DatabaseUrl | None = Field(
+        None,
+        description="Optional: PostgreSQL URL of a role that may create the roles and the resource database",
+    )

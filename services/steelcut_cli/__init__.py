@@ -1,0 +1,1 @@
+"""The `steelcut` command; the only room that may import both services."""

@@ -1,0 +1,55 @@
+"""One connection for one command."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
+
+import asyncpg
+from pydantic import SecretStr
+
+from auth_service.administration import AdministrationError
+from resource_service.errors import DocumentError
+from steelcut.service import migrations
+from steelcut_cli.errors import Refusal
+
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[asyncpg.Record]
+
+Result = TypeVar("Result")
+
+
+def with_connection(url: SecretStr, work: Callable[[Connection], Awaitable[Result]]) -> Result:
+    """Connect to ``url``, do ``work`` and return what it returns.
+
+    Raises :class:`Refusal` when PostgreSQL is not there, refuses, or has no schema yet. Must not be called from a
+    running event loop.
+    """
+    try:
+        return asyncio.run(_connected(url, work))
+    except (migrations.MigrationError, AdministrationError, DocumentError) as error:
+        raise Refusal(str(error)) from None
+    except asyncpg.UndefinedTableError:
+        raise Refusal("The database has no schema yet: run `steelcut db upgrade`.") from None
+    except asyncpg.UndefinedColumnError:
+        raise Refusal("The schema is of another version: run `steelcut db upgrade`.") from None
+    except asyncpg.InsufficientPrivilegeError:
+        raise Refusal("The role in the database URL may not do this: give the owner's URL.") from None
+    except asyncpg.DataError:
+        raise Refusal("An argument holds characters that no name has.") from None
+    except (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError):
+        raise Refusal(
+            "The connection to PostgreSQL was lost; whether the change was made is unknown."
+        ) from None
+    except asyncpg.PostgresError as error:
+        # Not its message, which may quote rows.
+        raise Refusal(f"PostgreSQL refused ({type(error).__name__}, SQLSTATE {error.sqlstate}).") from None
+
+
+async def _connected(url: SecretStr, work: Callable[[Connection], Awaitable[Result]]) -> Result:
+    connection = await migrations.connect(url.get_secret_value())
+    try:
+        return await work(connection)
+    finally:
+        await connection.close()

@@ -1,0 +1,162 @@
+"""``steelcut db``: the schema, the roles and the rights of both databases."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from steelcut_cli import output
+from steelcut_cli.errors import Refusal
+
+if TYPE_CHECKING:
+    from steelcut.service.migrations import DatabaseAccess
+    from steelcut_cli.connections import Connection
+
+app = typer.Typer(
+    no_args_is_help=True, help="Make and check the two databases: schema, owner, run-time role, rights."
+)
+
+
+class Service(enum.StrEnum):
+    """Whose database."""
+
+    auth = "auth"
+    resource = "resource"
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseReport:
+    """How one database stands: ``problem`` is None when the service can run on it."""
+
+    database: str
+    revision: str | None
+    head: str | None
+    problem: str | None
+
+
+Which = Annotated[
+    list[Service] | None, typer.Argument(help="Whose database: auth, resource, or both.", show_default="both")
+]
+
+
+@app.command(
+    "upgrade",
+    epilog=output.examples(
+        "steelcut db upgrade", "steelcut db upgrade auth", "steelcut db upgrade resource --sql | less"
+    ),
+)
+def upgrade(
+    services: Which = None,
+    sql: Annotated[
+        bool,
+        typer.Option("--sql", help="Print the SQL instead, for a database administrator; touches nothing."),
+    ] = False,
+    as_json: output.AsJson = False,
+) -> None:
+    """Bring the schema to the newest revision and give the run-time role its rights.
+
+    Running it again changes nothing. Reads, for each database, AUTH_OWNER_DATABASE_URL and AUTH_DATABASE_URL
+    (RESOURCE_… likewise). With AUTH_BOOTSTRAP_DATABASE_URL, a role that may create roles and databases, it first
+    makes the owner, the run-time role and the database that the other two URLs name.
+    """
+    from steelcut.service import migrations
+
+    chosen = services or list(Service)
+    if sql:
+        for service in chosen:
+            print(migrations.upgrade_sql(_package(service)))
+        return
+    reports = []
+    for service, access in [(service, _access(service)) for service in chosen]:
+        state = _sentences(service, lambda: migrations.upgrade(access, _package(service)))  # noqa: B023
+        reports.append(DatabaseReport(service, state.current, state.head, None))
+    _show(reports, as_json=as_json)
+
+
+@app.command("check", epilog=output.examples("steelcut db check", "steelcut db check auth --json"))
+def check(services: Which = None, as_json: output.AsJson = False) -> None:
+    """Say whether the services can run on their databases; exit 1 when one cannot.
+
+    Looks at reachability, the revision of the schema, and whether the run-time role is what it must be: another
+    role than the owner.
+    """
+    reports = [
+        _check(service, access) for service, access in [(s, _access(s)) for s in services or list(Service)]
+    ]
+    _show(reports, as_json=as_json)
+    if any(report.problem for report in reports):
+        raise typer.Exit(1)
+
+
+def _check(service: Service, access: DatabaseAccess) -> DatabaseReport:
+    from steelcut.service import migrations
+
+    try:
+        state = migrations.state(access.owner, _package(service))
+        problem = (
+            _role_problem(access) if state.is_current else "the schema is not current: steelcut db upgrade"
+        )
+    except migrations.MigrationError as error:
+        return DatabaseReport(service, None, None, str(error))
+    return DatabaseReport(service, state.current, state.head, problem)
+
+
+def _role_problem(access: DatabaseAccess) -> str | None:
+    from pydantic import SecretStr
+
+    from steelcut.service import migrations
+    from steelcut_cli.connections import with_connection
+
+    if migrations.role_of(access.owner)[0] == migrations.role_of(access.runtime)[0]:
+        return "the run-time role is the owner: the service would refuse to start"
+
+    async def privileged(connection: Connection) -> bool:
+        return bool(await connection.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = current_user"))
+
+    try:
+        if with_connection(SecretStr(access.runtime), privileged):
+            return "the run-time role is a superuser: the service would refuse to start"
+    except Refusal as refusal:
+        return f"the run-time role cannot connect: {refusal}"
+    return None
+
+
+def _access(service: Service) -> DatabaseAccess:
+    from steelcut.service.migrations import DatabaseAccess
+    from steelcut_cli.settings import AuthDatabaseSettings, ResourceDatabaseSettings, read
+
+    settings = read(AuthDatabaseSettings) if service is Service.auth else read(ResourceDatabaseSettings)
+    bootstrap = settings.bootstrap_database_url
+    return DatabaseAccess(
+        owner=settings.owner_database_url.get_secret_value(),
+        runtime=settings.database_url.get_secret_value(),
+        bootstrap=bootstrap.get_secret_value() if bootstrap else None,
+    )
+
+
+def _package(service: Service) -> str:
+    return f"{service}_service.migrations"
+
+
+def _sentences(service: Service, work: Callable[[], Any]) -> Any:
+    from steelcut.service.migrations import MigrationError
+
+    try:
+        return work()
+    except MigrationError as error:
+        raise Refusal(f"{service} database: {error}") from None
+
+
+def _show(reports: list[DatabaseReport], *, as_json: bool) -> None:
+    if as_json:
+        output.json_document([asdict(report) for report in reports])
+        return
+    rows = [
+        (report.database, report.revision or ("empty" if report.head else "unknown"), report.problem or "ok")
+        for report in reports
+    ]
+    output.table(("database", "revision", "state"), rows, empty="no database")

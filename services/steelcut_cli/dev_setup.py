@@ -1,0 +1,114 @@
+"""What must exist before the services start: databases, key, resource, client, document.
+
+All of it by the functions behind the other commands, and all of it found again at the next start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from pydantic import SecretStr
+
+from auth_service import administration
+from auth_service.master_key import MasterKey
+from resource_service import documents
+from steelcut.service import migrations
+from steelcut_cli import dev_state
+from steelcut_cli.connections import with_connection
+from steelcut_cli.errors import Refusal
+
+if TYPE_CHECKING:
+    from steelcut_cli.connections import Connection
+    from steelcut_cli.dev_state import Secrets, StateDirectory, Urls
+    from steelcut_cli.embedded_postgres import EmbeddedPostgres
+
+EXAMPLE: Final = b'{"about": "This is a protected resource"}\n'
+
+Say = Callable[[str, str], None]
+
+
+def prepare(
+    say: Say, directory: StateDirectory, postgres: EmbeddedPostgres, kept: Secrets, urls: Urls
+) -> tuple[Secrets, dict[str, dict[str, str]]]:
+    """Make what is missing, write ``dev.env``, and return the secrets and each service's environment."""
+    databases = dev_state.database_environment(kept, f"127.0.0.1:{postgres.port}", postgres.dsn())
+    for service in ("auth", "resource"):
+        say(f"{service} database", _migrate(service, databases))
+    kept = with_connection(
+        SecretStr(databases["AUTH_OWNER_DATABASE_URL"]),
+        lambda connection: _register(say, connection, directory, kept, urls),
+    )
+    with_connection(
+        SecretStr(databases["RESOURCE_OWNER_DATABASE_URL"]),
+        lambda connection: _publish(say, connection, urls),
+    )
+    public = dev_state.public_environment(urls)
+    caller = dev_state.caller_environment(kept, urls)
+    dev_state.write_private(directory.env_file, dev_state.env_file_text(caller, public, databases))
+    return kept, {
+        "auth_service": _only(public | databases, "AUTH_", "AUTH_OWNER", "AUTH_BOOTSTRAP"),
+        "resource_service": _only(public | databases, "RESOURCE_", "RESOURCE_OWNER", "RESOURCE_BOOTSTRAP"),
+    }
+
+
+def _only(environment: dict[str, str], prefix: str, *withheld: str) -> dict[str, str]:
+    """Return what one service may know: nothing of the other one's, nothing of the owner's."""
+    known = {
+        name: value
+        for name, value in environment.items()
+        if name.startswith(prefix) and not name.startswith(withheld)
+    }
+    # Columns rather than JSON: a person is going to read the log.
+    return {**known, f"{prefix}HOST": "127.0.0.1", f"{prefix}LOG_FORMAT": "console"}
+
+
+def _migrate(service: str, databases: dict[str, str]) -> str:
+    prefix = service.upper()
+    access = migrations.DatabaseAccess(
+        owner=databases[f"{prefix}_OWNER_DATABASE_URL"],
+        runtime=databases[f"{prefix}_DATABASE_URL"],
+        bootstrap=databases[f"{prefix}_BOOTSTRAP_DATABASE_URL"],
+    )
+    try:
+        state = migrations.upgrade(access, f"{service}_service.migrations")
+    except migrations.MigrationError as error:
+        raise Refusal(f"{service} database: {error}") from None
+    return f"steelcut_{service}, revision {state.current}, owner steelcut_{service}_owner, run as steelcut_{service}"
+
+
+async def _register(
+    say: Say, connection: Connection, directory: StateDirectory, kept: Secrets, urls: Urls
+) -> Secrets:
+    """Make the key, the resource and the client that are not there yet."""
+    keys = await administration.list_keys(connection)
+    if not keys:
+        # RS256 and EdDSA are a matter of `steelcut keys create`.
+        keys = [await administration.create_key(connection, MasterKey.from_base64(kept.master_key), "ES256")]
+    say("signing key", f"{keys[0].algorithm} {keys[0].kid}")
+
+    known = {resource.name: resource for resource in await administration.list_resources(connection)}
+    if dev_state.RESOURCE not in known:
+        await administration.create_resource(connection, dev_state.RESOURCE, urls.document, dev_state.SCOPES)
+    elif known[dev_state.RESOURCE].identifier != urls.document:
+        # The identifier is the URL under which clients see the resource, and today's port is another one.
+        await connection.execute(
+            "UPDATE resources SET identifier = $2 WHERE name = $1", dev_state.RESOURCE, urls.document
+        )
+    say("resource", f"{dev_state.RESOURCE}, scopes {' '.join(dev_state.SCOPES)}, identifier {urls.document}")
+
+    clients = {client.client_id for client in await administration.list_clients(connection)}
+    if kept.client_id not in clients:
+        grants = {dev_state.RESOURCE: dev_state.SCOPES}
+        new = await administration.create_client(connection, dev_state.CLIENT_NAME, grants)
+        kept = directory.keep_client(kept, new.client.client_id, new.secret)
+    say("client", f"{dev_state.CLIENT_NAME}, id {kept.client_id}")
+    return kept
+
+
+async def _publish(say: Say, connection: Connection, urls: Urls) -> None:
+    """Publish the example, unless the person at the terminal has published something else there."""
+    published = await documents.list_documents(connection, dev_state.RESOURCE)
+    if not any(document.key is None for document in published):
+        await documents.publish(connection, dev_state.RESOURCE, None, EXAMPLE)
+    say("document", urls.document)

@@ -1,0 +1,88 @@
+"""What a command says: tables for people, JSON for programs, one sentence when it fails."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+# Where no terminal says how wide it is, nothing is folded or cut: somebody is going to grep it.
+UNBOUNDED_COLUMNS: Final = 100_000
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs, instead of text for people.")]
+
+
+def examples(*lines: str) -> str:
+    """Return the end of a command's help: lines to copy, which typer leaves as they are."""
+    return "\b\n[bold]Examples[/bold]\n" + "\n".join(f"  {escape(line)}" for line in lines)
+
+
+def console() -> Console:
+    """Return a console on today's ``sys.stdout``: nothing of the terminal is remembered between commands."""
+    return Console(
+        width=None if sys.stdout.isatty() else UNBOUNDED_COLUMNS, highlight=False, soft_wrap=True, emoji=False
+    )
+
+
+def json_document(value: Any) -> None:
+    """Print ``value`` as indented JSON."""
+    print(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
+
+
+def _plain(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
+    """Print a table, or the sentence ``empty`` when there is no row."""
+    grid = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    for column in grid.columns:
+        column.overflow = "fold"  # an id that is cut off is of no use
+    for row in rows:
+        grid.add_row(*(Text(cell(value)) for value in row))
+    if grid.row_count:
+        console().print(grid, soft_wrap=False)
+    else:
+        print(empty)
+
+
+def facts(members: Mapping[str, object]) -> None:
+    """Print names and values, one a line."""
+    grid = Table(box=None, pad_edge=False, show_header=False)
+    grid.add_column(style="bold")
+    grid.add_column(overflow="fold")
+    for name, value in members.items():
+        grid.add_row(Text(name), Text(cell(value)))
+    console().print(grid, soft_wrap=False)
+
+
+def cell(value: object) -> str:
+    """Return ``value`` as it may be shown on a terminal, where control characters would be commands."""
+    text = "" if value is None else str(value)
+    return "".join(
+        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
+    )
+
+
+def sentence(error: Exception) -> str:
+    """Return the message of ``error``, which begins in lower case and has no full stop, as a sentence."""
+    text = str(error)
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def moment(value: datetime) -> str:
+    """Return a point in time as people read it: UTC, to the second."""
+    return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def complain(sentence: str) -> None:
+    """Tell the person at the terminal why the command fails, on stderr."""
+    print(f"steelcut: {sentence}", file=sys.stderr)

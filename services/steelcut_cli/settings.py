@@ -1,0 +1,79 @@
+"""What the commands read from the environment, besides the settings of the services."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from pydantic import Field, SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from auth_service.settings import AuthAdministrationSettings, MasterKeyText
+from auth_service.signing_keys import SigningAlgorithm
+from resource_service.settings import ResourceAdministrationSettings
+from steelcut.service.settings import ConfigurationError, DatabaseUrl, ServiceSettings, load
+from steelcut_cli.errors import Misuse
+
+Settings = TypeVar("Settings", bound=ServiceSettings)
+
+
+class AuthDatabaseSettings(AuthAdministrationSettings):
+    """Everybody who reaches the auth database: the owner, who makes them, and the run-time role."""
+
+    database_url: DatabaseUrl = Field(description="PostgreSQL URL of the run-time role of the auth database")
+
+
+class ResourceDatabaseSettings(ResourceAdministrationSettings):
+    """Everybody who reaches the resource database: the owner, who makes them, and the run-time role."""
+
+    database_url: DatabaseUrl = Field(
+        description="PostgreSQL URL of the run-time role of the resource database"
+    )
+
+
+class KeySettings(AuthAdministrationSettings):
+    """What making a signing key takes."""
+
+    master_key: MasterKeyText = Field(
+        description="32 random bytes in base64 that seal the signing keys in the database"
+    )
+    signing_algorithm: SigningAlgorithm = Field("ES256", description="Algorithm of the keys to make")
+
+
+class PublicUrlSettings(ServiceSettings):
+    """Under which URL clients see the resource service."""
+
+    model_config = SettingsConfigDict(env_prefix="RESOURCE_")
+
+    base_url: str = Field(
+        "http://127.0.0.1:8001",
+        description="URL under which clients see the resource service, without a slash",
+    )
+
+
+class CallerSettings(ServiceSettings):
+    """What ``steelcut token`` and ``steelcut fetch`` need to know; `steelcut dev` writes all of it."""
+
+    model_config = SettingsConfigDict(env_prefix="STEELCUT_")
+
+    issuer: str | None = Field(None, description="Issuer; its metadata names the token endpoint")
+    token_url: str | None = Field(
+        None, description="Token endpoint, when the issuer's metadata is not to be asked"
+    )
+    client_id: str | None = Field(None, description="The client's id")
+    client_secret: SecretStr | None = Field(None, description="The client's secret")
+    resource: str | None = Field(
+        None,
+        description="Resource to ask a token for: its identifier or its short name; default: the client's",
+    )
+    scope: str | None = Field(
+        None, description="Scopes to ask for, separated by spaces; default: the client's"
+    )
+    document_url: str | None = Field(None, description="What `steelcut fetch` fetches when no URL is given")
+
+
+def read(settings_class: type[Settings]) -> Settings:
+    """Read the environment. Raises :class:`Misuse` with a sentence for each mistake."""
+    try:
+        return load(settings_class)
+    except ConfigurationError as error:
+        raise Misuse("\n".join(error.sentences)) from None

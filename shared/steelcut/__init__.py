@@ -1,0 +1,57 @@
+"""Steelcut: OAuth 2.0 client credentials, for those who call and those who guard.
+
+To call, ``request_token`` and ``fetch``; to guard, ``KeySource``, ``Verifier`` and ``Guard``. This much needs httpx
+and PyJWT's cryptography alone; ``steelcut.service`` is what the two services stand on and needs the extra ``server``.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from steelcut.client import ClientError as ClientError
+    from steelcut.client import RequestRefused as RequestRefused
+    from steelcut.client import Token as Token
+    from steelcut.client import UnexpectedAnswer as UnexpectedAnswer
+    from steelcut.client import Unreachable as Unreachable
+    from steelcut.client import fetch as fetch
+    from steelcut.client import request_token as request_token
+    from steelcut.errors import OAuthError as OAuthError
+    from steelcut.errors import TemporarilyUnavailable as TemporarilyUnavailable
+    from steelcut.guard import Guard as Guard
+    from steelcut.jwks import KeySource as KeySource
+    from steelcut.verifier import Claims as Claims
+    from steelcut.verifier import Verifier as Verifier
+
+# Imported when first asked for: a program that only guards need not load what only callers need, nor the auth
+# service an HTTP client.
+_HOMES = {
+    "steelcut.client": (
+        "ClientError",
+        "RequestRefused",
+        "Token",
+        "UnexpectedAnswer",
+        "Unreachable",
+        "fetch",
+        "request_token",
+    ),
+    "steelcut.errors": ("OAuthError", "TemporarilyUnavailable"),
+    "steelcut.guard": ("Guard",),
+    "steelcut.jwks": ("KeySource",),
+    "steelcut.verifier": ("Claims", "Verifier"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME_OF)  # noqa: PLE0605 - the table above is the one place that names them
+
+
+def __getattr__(name: str) -> Any:
+    """Import ``name`` from where it lives (PEP 562)."""
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module 'steelcut' has no attribute {name!r}")
+    return getattr(import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    """Name what can be imported."""
+    return __all__

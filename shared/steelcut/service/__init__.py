@@ -1,0 +1,1 @@
+"""What both services stand on: settings, logs, the request boundary, PostgreSQL (needs the extra ``server``)."""

@@ -1,0 +1,142 @@
+"""The boundary around every request: trace id, log line, errors rendered once, nothing leaks.
+
+Plain ASGI, because ``BaseHTTPMiddleware`` would cost a task per request.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from steelcut.errors import OAuthError
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from steelcut.service.logs import Logger
+
+TRACE_HEADER = "X-Trace-Id"
+# Not a status that anybody receives: how nginx, too, logs a caller who hung up.
+CLIENT_CLOSED_REQUEST = 499
+# Probes ask every few seconds; a line for each would bury the others.
+QUIET_PATHS = frozenset({"/healthz", "/readyz"})
+
+# RFC 6749 §5.1, and errors too: nothing that this service answers with JSON errors may be stored.
+NO_STORE: Mapping[str, str] = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+
+_NAMES = {404: "not_found", 405: "invalid_request", 413: "invalid_request", 431: "invalid_request"}
+_SENTENCES = {
+    404: "There is nothing at this path.",
+    405: "This path does not take this method; the Allow header names those it takes.",
+}
+_INTERNAL_ERROR = {
+    "error": "server_error",
+    "error_description": "The server met an error that it did not expect. The trace id names it in the log.",
+}
+
+
+class JSONBytes(Response):
+    """A JSON answer by orjson. ``application/json`` has no charset parameter (RFC 8259 §11)."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        """Serialise ``content``, unless it is bytes already."""
+        return content if isinstance(content, bytes) else orjson.dumps(content)
+
+
+class RequestBoundary:
+    """ASGI middleware: gives each request a trace id and a log line, and each failure an answer.
+
+    The trace id is ours alone: 128 random bits in hex, never taken from the caller. Handlers add what they
+    know to ``scope["log"]``, a dict that becomes the fields of the line.
+    """
+
+    def __init__(self, app: ASGIApp, log: Logger) -> None:
+        """Wrap ``app`` and write one line per request to ``log``."""
+        self._app = app
+        self._log = log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request (or the lifespan) of the wrapped application."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, _sentence_for_refusal(scope, send))
+            return
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        await self._serve(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        trace_id = secrets.token_hex(16)
+        header = (TRACE_HEADER.lower().encode(), trace_id.encode())
+        fields: dict[str, Any] = {"trace_id": trace_id}
+        scope["log"] = fields
+        status = 0
+
+        async def send_traced(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), header]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_traced)
+        except ClientDisconnect:
+            status = status or CLIENT_CLOSED_REQUEST
+            fields["reason"] = "the caller went away before the end of the request"
+        except Exception as error:  # noqa: BLE001 - the last resort: an answer without a traceback
+            self._log.error("unexpected error", **fields, exc_info=error)
+            if not status:
+                await JSONBytes(_INTERNAL_ERROR, 500, NO_STORE)(scope, receive, send_traced)
+        if scope["path"] in QUIET_PATHS:
+            return
+        seconds = round(time.perf_counter() - started, 6)
+        # The path only: a query string may carry what should not be kept.
+        self._log.info(
+            "request", method=scope["method"], path=scope["path"], status=status, seconds=seconds, **fields
+        )
+
+
+def install(app: FastAPI, log: Logger) -> None:
+    """Put the boundary around ``app`` and teach it to render our errors and the framework's."""
+    app.add_middleware(RequestBoundary, log=log)
+    app.add_exception_handler(OAuthError, render_oauth_error)
+    app.add_exception_handler(HTTPException, render_http_error)
+
+
+async def render_oauth_error(request: Request, error: Exception) -> Response:
+    """Answer with the wire side of an ``OAuthError``; its reason goes to the log alone (RFC 6749 §5.2)."""
+    assert isinstance(error, OAuthError)  # noqa: S101 - what it is registered for
+    request.scope["log"].update(error=error.error, reason=error.reason)
+    return JSONBytes(error.body(), error.status, {**NO_STORE, **error.headers()})
+
+
+async def render_http_error(request: Request, error: Exception) -> Response:
+    """Answer the framework's own refusals (no such path, no such method) in the same shape."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - what it is registered for
+    status = error.status_code
+    name = _NAMES.get(status, "invalid_request")
+    request.scope["log"].update(error=name, reason=f"HTTP {status}")
+    body = {"error": name, "error_description": _SENTENCES.get(status, "The request cannot be served.")}
+    return JSONBytes(body, status, {**NO_STORE, **(error.headers or {})})
+
+
+def _sentence_for_refusal(scope: Scope, send: Send) -> Send:
+    async def send_sentence(message: Message) -> None:
+        refusal = getattr(scope["app"].state, "refusal", None)
+        if message["type"] == "lifespan.startup.failed" and refusal is not None:
+            message = {**message, "message": str(refusal)}
+        await send(message)
+
+    return send_sentence

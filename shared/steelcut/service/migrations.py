@@ -1,0 +1,234 @@
+"""Schema and roles of one service's database: Alembic under an advisory lock, then the grants.
+
+A service's ``migrations`` package holds ``env.py``, ``versions/`` with plain SQL, and ``GRANTS``: the statements
+that say what its run-time role may do, with ``{role}`` in the place of the role's quoted name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.resources import files
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import asyncpg
+from alembic import command, context
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection as SqlAlchemyConnection
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+# Any constant does, as long as every process that migrates uses the same one.
+_LOCK = "SELECT pg_advisory_xact_lock(7359064921)"
+CONNECT_SECONDS = 5.0
+
+
+class MigrationError(Exception):
+    """The database cannot be brought to the state that the code needs; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class DatabaseAccess:
+    """Who reaches one service's database, as URLs: the owner, the run-time role, and who may make both."""
+
+    owner: str
+    runtime: str
+    bootstrap: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaState:
+    """The revision a database is at (None: empty) beside the newest one that this code knows."""
+
+    current: str | None
+    head: str
+
+    @property
+    def is_current(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.current == self.head
+
+
+def upgrade(access: DatabaseAccess, package: str) -> SchemaState:
+    """Make roles and database when ``access.bootstrap`` is given, migrate to head, grant the run-time role.
+
+    Running it again changes nothing. Must not be called from a running event loop. Raises ``MigrationError``.
+    """
+    asyncio.run(_prepare(access))
+    command.upgrade(_config(package, access.owner), "head")
+    asyncio.run(_grant(access, package))
+    return state(access.owner, package)
+
+
+def upgrade_sql(package: str) -> str:
+    """Return the SQL of every migration, for a database administrator who applies it by hand."""
+    output = io.StringIO()
+    command.upgrade(_config(package, None, output), "head", sql=True)
+    grants = "\n".join(f"{statement.format(role=':role')};" for statement in _grants(package))
+    return f"{output.getvalue()}\n-- for the run-time role: psql -v role=NAME\n{grants}\n"
+
+
+def state(owner_url: str, package: str) -> SchemaState:
+    """Read the revision that the database is at. Raises ``MigrationError`` when it cannot be reached."""
+    head = ScriptDirectory.from_config(_config(package, None)).get_current_head()
+    assert head is not None  # noqa: S101 - both services have migrations
+    return SchemaState(current=asyncio.run(_current_revision(owner_url)), head=head)
+
+
+def run_env() -> None:
+    """Do the work of a service's ``env.py``, which Alembic executes."""
+    if context.is_offline_mode():
+        context.configure(dialect_name="postgresql", literal_binds=True)
+        with context.begin_transaction():
+            context.run_migrations()
+        return
+    asyncio.run(_migrate(context.config.attributes["url"]))
+
+
+def role_of(url: str) -> tuple[str, str]:
+    """Return the user name and password in a database URL."""
+    parts = urlsplit(url)
+    if not parts.username or parts.password is None:
+        raise MigrationError("a database URL must carry a user and a password: postgresql://user:password@…")
+    return unquote(parts.username), unquote(parts.password)
+
+
+def database_of(url: str) -> str:
+    """Return the database name in a database URL."""
+    return unquote(urlsplit(url).path.lstrip("/"))
+
+
+async def connect(url: str) -> asyncpg.Connection[asyncpg.Record]:
+    """Connect for administration. Raises ``MigrationError`` with a sentence and without the password."""
+    try:
+        return await asyncpg.connect(url, timeout=CONNECT_SECONDS)
+    except (OSError, TimeoutError):
+        raise MigrationError(
+            "PostgreSQL does not answer: check the host and port in the database URL."
+        ) from None
+    except asyncpg.InvalidAuthorizationSpecificationError:
+        raise MigrationError(f"PostgreSQL refuses the role {_role(url)} or its password.") from None
+    except asyncpg.InvalidCatalogNameError:
+        raise MigrationError(
+            f"The database {database_of(url)} does not exist: create it, or set the bootstrap database URL."
+        ) from None
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
+        raise MigrationError(f"The database URL cannot be used ({type(error).__name__}).") from None
+
+
+def _role(url: str) -> str:
+    return unquote(urlsplit(url).username or "(none)")
+
+
+async def _migrate(url: str) -> None:
+    async def connected() -> Any:
+        return await connect(url)
+
+    # The URL is asyncpg's to read, so that multi-host URLs and TLS options mean the same as in the services.
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=connected, poolclass=NullPool)
+    async with engine.connect() as connection:
+        await connection.run_sync(_migrate_in_transaction)
+        await connection.commit()
+    await engine.dispose()
+
+
+def _migrate_in_transaction(connection: SqlAlchemyConnection) -> None:
+    context.configure(connection=connection)
+    with context.begin_transaction():
+        connection.exec_driver_sql(_LOCK)
+        context.run_migrations()
+
+
+async def _prepare(access: DatabaseAccess) -> None:
+    if access.bootstrap is None:
+        return
+    connection = await connect(access.bootstrap)
+    try:
+        for url in (access.owner, access.runtime):
+            await _make_role(connection, *role_of(url))
+        await _make_database(connection, database_of(access.owner), role_of(access.owner)[0])
+    except asyncpg.InsufficientPrivilegeError:
+        raise MigrationError(
+            f"The role {_role(access.bootstrap)} may not create roles and databases: it needs CREATEROLE and CREATEDB."
+        ) from None
+    finally:
+        await connection.close()
+
+
+async def _make_role(connection: asyncpg.Connection[asyncpg.Record], name: str, password: str) -> None:
+    exists = await connection.fetchval("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", name)
+    verb = "ALTER" if exists else "CREATE"
+    # Utility statements take no parameters: the server itself quotes what goes in.
+    statement = await connection.fetchval(
+        "SELECT format('%s ROLE %I LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD %L',"
+        " $1::text, $2::text, $3::text)",
+        verb,
+        name,
+        password,
+    )
+    await connection.execute(statement)
+
+
+async def _make_database(connection: asyncpg.Connection[asyncpg.Record], name: str, owner: str) -> None:
+    if await connection.fetchval("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", name):
+        return
+    if not await connection.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = current_user"):
+        statement = await connection.fetchval(
+            "SELECT format('GRANT %I TO CURRENT_USER WITH SET TRUE', $1::text)", owner
+        )
+        await connection.execute(statement)
+    statement = await connection.fetchval(
+        "SELECT format('CREATE DATABASE %I OWNER %I', $1::text, $2::text)", name, owner
+    )
+    await connection.execute(statement)
+
+
+async def _grant(access: DatabaseAccess, package: str) -> None:
+    connection = await connect(access.owner)
+    runtime, _ = role_of(access.runtime)
+    database = database_of(access.owner)
+    try:
+        async with connection.transaction():
+            await connection.execute(_LOCK)
+            role = await connection.fetchval("SELECT quote_ident($1)", runtime)
+            name = await connection.fetchval("SELECT quote_ident($1)", database)
+            await connection.execute(f"REVOKE ALL ON DATABASE {name} FROM PUBLIC")
+            await connection.execute(f"GRANT CONNECT ON DATABASE {name} TO {role}")
+            await connection.execute(f"REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {role}")
+            for statement in _grants(package):
+                await connection.execute(statement.format(role=role))
+    except asyncpg.UndefinedObjectError:
+        raise MigrationError(
+            f"The run-time role {runtime} does not exist: create it, or set the bootstrap database URL."
+        ) from None
+    finally:
+        await connection.close()
+
+
+async def _current_revision(owner_url: str) -> str | None:
+    connection = await connect(owner_url)
+    try:
+        revision: str | None = await connection.fetchval("SELECT version_num FROM alembic_version")
+    except asyncpg.UndefinedTableError:
+        return None
+    else:
+        return revision
+    finally:
+        await connection.close()
+
+
+def _grants(package: str) -> tuple[str, ...]:
+    grants: tuple[str, ...] = import_module(package).GRANTS
+    return grants
+
+
+def _config(package: str, url: str | None, output: io.StringIO | None = None) -> Config:
+    config = Config(output_buffer=output) if output is not None else Config()
+    config.set_main_option("script_location", str(files(package)).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["url"] = url
+    return config

@@ -1,0 +1,156 @@
+"""PostgreSQL for a service: a pool whose faults are answers, not tracebacks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Self
+
+import asyncpg
+import stamina
+
+from steelcut.errors import TemporarilyUnavailable
+from steelcut.service.refusal import Refusal
+
+if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
+
+    Connection = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
+
+# A request waits this long for a connection, and this long for a statement, before it becomes a 503.
+ACQUIRE_SECONDS = 2.0
+STATEMENT_SECONDS = 2.0
+
+# What says "the database is not there", as against "the statement is wrong".
+_FAULTS = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InternalClientError,
+)
+_NOT_YET = (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError)
+
+_OWNS_TABLES = """
+    SELECT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
+        OR EXISTS (
+            SELECT FROM pg_class
+            WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
+              AND pg_has_role(current_user, relowner, 'MEMBER')
+        )
+"""
+
+
+class Database:
+    """An asyncpg pool under the rules of a service."""
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+        """Use ``open``, which makes the pool."""
+        self._pool = pool
+
+    @classmethod
+    async def open(cls, url: str, *, application: str, pool_size: int, wait_seconds: float) -> Self:
+        """Connect, waiting up to ``wait_seconds`` for a server that is not there yet.
+
+        Raises ``Refusal`` when it does not come, refuses the credentials, or would let this process run with
+        the rights of the owner of the tables.
+        """
+        pool: asyncpg.Pool[asyncpg.Record] | None = None
+        try:
+            async for attempt in stamina.retry_context(
+                on=_NOT_YET, attempts=None, timeout=wait_seconds, wait_initial=0.1, wait_max=1.0
+            ):
+                with attempt:
+                    pool = await _make_pool(url, application, pool_size)
+        except _NOT_YET:
+            raise Refusal(
+                f"PostgreSQL did not answer within {wait_seconds:g} seconds: check that it runs and that the "
+                f"database URL of the {application} names its host and port."
+            ) from None
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
+            raise Refusal(_explain(error, application)) from None
+        assert pool is not None  # noqa: S101 - the last attempt gave it or raised
+        database = cls(pool)
+        try:
+            await database._refuse_owner(application)
+        except TemporarilyUnavailable:
+            await database.close()
+            raise Refusal("PostgreSQL went away during the start: start again when it is back.") from None
+        except BaseException:
+            await database.close()
+            raise
+        return database
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """Lend a connection for one or few statements.
+
+        Raises ``TemporarilyUnavailable`` when PostgreSQL is gone, overloaded or too slow.
+        """
+        try:
+            connection = await self._pool.acquire(timeout=ACQUIRE_SECONDS)
+        except (*_FAULTS, asyncpg.PostgresError) as fault:
+            # Whatever keeps us from connecting is an outage; after that only some errors are.
+            raise TemporarilyUnavailable(f"database: {type(fault).__name__}") from fault
+        try:
+            yield connection
+        except _FAULTS as fault:
+            raise TemporarilyUnavailable(f"database: {type(fault).__name__}") from fault
+        finally:
+            await self._pool.release(connection)
+
+    async def check(self) -> str | None:
+        """Return None when the database answers, else what to tell a prober."""
+        try:
+            async with self.connection() as connection:
+                await connection.execute("SELECT")
+        except TemporarilyUnavailable:
+            return "the database does not answer"
+        return None
+
+    async def close(self) -> None:
+        """Give the connections back, or cut them when they do not come back within two seconds."""
+        try:
+            await asyncio.wait_for(self._pool.close(), STATEMENT_SECONDS)
+        except TimeoutError:
+            self._pool.terminate()
+
+    async def _refuse_owner(self, application: str) -> None:
+        async with self.connection() as connection:
+            if await connection.fetchval(_OWNS_TABLES):
+                raise Refusal(
+                    f"The {application} would run as the owner of its tables: give it the run-time role's "
+                    "database URL, which `steelcut db upgrade` makes."
+                )
+
+
+async def _make_pool(url: str, application: str, size: int) -> asyncpg.Pool[asyncpg.Record]:
+    # A fresh pool per attempt: one whose first connection failed takes itself for ready when awaited again.
+    return await asyncpg.create_pool(
+        url,
+        min_size=1,
+        max_size=size,
+        timeout=ACQUIRE_SECONDS,
+        command_timeout=STATEMENT_SECONDS,
+        server_settings={"application_name": application},
+        # The service changes no session state, so asyncpg's RESET round trip per release buys nothing.
+        reset=_keep_session,
+    )
+
+
+async def _keep_session(connection: object) -> None:
+    """Stand in for asyncpg's reset between two uses of a connection."""
+
+
+def _explain(error: Exception, application: str) -> str:
+    if isinstance(error, asyncpg.InvalidAuthorizationSpecificationError):
+        return f"PostgreSQL refuses the role or password in the database URL of the {application}."
+    if isinstance(error, asyncpg.InvalidCatalogNameError):
+        return (
+            f"The database that the URL of the {application} names does not exist: run `steelcut db upgrade`."
+        )
+    return f"The database URL of the {application} cannot be used ({type(error).__name__})."

@@ -1,0 +1,120 @@
+"""Settings from the environment: one class per service, one clear sentence per mistake.
+
+Every variable ``NAME`` may also be given as ``NAME_FILE``, the path of a file that holds the value, which is
+how container engines hand over secrets.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, TypeVar
+
+from pydantic import AfterValidator, SecretStr, ValidationError, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+PLACEHOLDERS = ("change-me", "changeme", "change_me", "placeholder", "replace-me")
+HOW_TO_MAKE = "`steelcut env` prints a complete set of variables with fresh secrets."
+
+
+class ConfigurationError(Exception):
+    """The environment cannot be used. Holds one sentence per mistake and never a value."""
+
+    def __init__(self, sentences: list[str]) -> None:
+        """Keep ``sentences``, each complete in itself."""
+        super().__init__("\n".join(sentences))
+        self.sentences = sentences
+
+
+class _Files(PydanticBaseSettingsSource):
+    """The source behind ``NAME_FILE``."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
+        variable = variable_name(self.settings_cls, field_name)
+        path = os.environ.get(f"{variable}_FILE")
+        if not path:
+            return None, field_name, False
+        if os.environ.get(variable):
+            raise ConfigurationError([f"{variable} and {variable}_FILE are both set: keep one of them."])
+        try:
+            return Path(path).read_text(encoding="utf-8").strip(), field_name, False
+        except (OSError, ValueError) as error:
+            cause = error.strerror if isinstance(error, OSError) and error.strerror else "it is not text"
+            raise ConfigurationError([f"{variable}_FILE cannot be read: {cause}."]) from None
+
+    def __call__(self) -> dict[str, Any]:
+        values = {name: self.get_field_value(field, name)[0] for name, field in self._fields()}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def _fields(self) -> list[tuple[str, FieldInfo]]:
+        return list(self.settings_cls.model_fields.items())
+
+
+class ServiceSettings(BaseSettings):
+    """Base of the settings classes: frozen, from the environment alone, silent about values."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", hide_input_in_errors=True, env_ignore_empty=True, case_sensitive=False
+    )
+    how_to_make: ClassVar[str] = HOW_TO_MAKE
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read arguments first, then the environment, then the files that it names."""
+        return init_settings, env_settings, _Files(settings_cls)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_placeholder(cls, value: Any) -> Any:
+        if isinstance(value, str) and any(placeholder in value.lower() for placeholder in PLACEHOLDERS):
+            raise ValueError(f"is still the placeholder of the example file; {HOW_TO_MAKE}")
+        return value
+
+
+def check_database_url(url: SecretStr) -> SecretStr:
+    """Refuse what is no PostgreSQL URL, without repeating it."""
+    if not url.get_secret_value().startswith(("postgresql://", "postgres://")):
+        raise ValueError("must look like postgresql://user:password@host:5432/database")
+    return url
+
+
+DatabaseUrl = Annotated[SecretStr, AfterValidator(check_database_url)]
+
+Settings = TypeVar("Settings", bound=ServiceSettings)
+
+
+def variable_name(settings_class: type[BaseSettings], field_name: str) -> str:
+    """Return the environment variable behind a field: ``AUTH_ISSUER`` for ``issuer``."""
+    return f"{settings_class.model_config.get('env_prefix', '')}{field_name}".upper()
+
+
+def load(settings_class: type[Settings]) -> Settings:
+    """Read the environment into ``settings_class``.
+
+    Raises ``ConfigurationError`` with one sentence per mistake; no sentence contains a value.
+    """
+    try:
+        return settings_class()
+    except ValidationError as error:
+        mistakes = error.errors(include_input=False, include_url=False, include_context=False)
+    raise ConfigurationError([_sentence(settings_class, mistake["loc"], mistake) for mistake in mistakes])
+
+
+def _sentence(settings_class: type[ServiceSettings], location: tuple[int | str, ...], mistake: Any) -> str:
+    if not location:
+        return str(mistake["msg"]).removeprefix("Value error, ")
+    name = str(location[0])
+    variable = variable_name(settings_class, name)
+    if mistake["type"] == "missing":
+        description = settings_class.model_fields[name].description or "it is needed"
+        return f"{variable} is not set: {description.rstrip('.')}. {HOW_TO_MAKE}"
+    message = str(mistake["msg"]).removeprefix("Value error, ").rstrip(".")
+    return f"{variable}: {message[:1].lower()}{message[1:]}."

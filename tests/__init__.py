@@ -1,0 +1,1 @@
+"""Behaviour, by flow: real sockets, a real PostgreSQL, real clients."""

@@ -1,0 +1,66 @@
+"""PostgreSQL goes away under the authorization server, and comes back."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+import httpx
+
+from steelcut.service.migrations import database_of
+from steelcut_cli.embedded_postgres import EmbeddedPostgres
+from tests.support.system import GRANT, System
+
+
+@asynccontextmanager
+async def outage(postgres: EmbeddedPostgres, url: str) -> AsyncIterator[None]:
+    """Cut every connection to one database and let no new one in, until the block ends."""
+    name = database_of(url)
+    connection = await asyncpg.connect(postgres.dsn())
+    try:
+        await connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        await connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name
+        )
+        yield
+        await connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+    finally:
+        await connection.close()
+
+
+async def test_outage_and_return(start_system: Any, postgres: EmbeddedPostgres) -> None:
+    """A cached client keeps its tokens, others get 503 with Retry-After, and all is well again afterwards."""
+    system: System = await start_system(cache_max_age_seconds=300)
+    other = await system.register("Other")
+    async with httpx.AsyncClient(base_url=system.issuer, trust_env=False) as http:
+        await http.post("/token", data=GRANT, auth=system.client.basic)
+        async with outage(postgres, system.databases.auth.owner):
+            known = await http.post("/token", data=GRANT, auth=system.client.basic)
+            unknown = await http.post("/token", data=GRANT, auth=other.basic)
+            alive, ready = await http.get("/healthz"), await http.get("/readyz")
+            keys = await http.get("/.well-known/jwks.json")
+        again = await http.post("/token", data=GRANT, auth=other.basic)
+        ready_again = await http.get("/readyz")
+    assert known.status_code == 200
+    assert (unknown.status_code, unknown.json()["error"]) == (503, "temporarily_unavailable")
+    assert unknown.headers["retry-after"] == "1"
+    assert system.log.of(unknown)["reason"].startswith("database: ")
+    assert (alive.status_code, ready.status_code, keys.status_code) == (200, 503, 200)
+    assert ready.json()["checks"]["database"] == "the database does not answer"
+    assert (again.status_code, ready_again.status_code) == (200, 200)
+
+
+async def test_unexpected_error_shows_nothing(start_system: Any) -> None:
+    """A fault that nobody foresaw is a 500 with a trace id; the traceback stays in the log."""
+    system: System = await start_system()
+    # The schema breaks under the running service: an error that is neither an outage nor a bad request.
+    await system.as_owner(lambda c: c.execute("ALTER TABLE clients RENAME COLUMN grant_types TO gone"))
+    async with httpx.AsyncClient(base_url=system.issuer, trust_env=False) as http:
+        response = await http.post("/token", data=GRANT, auth=system.client.basic)
+    assert response.status_code == 500
+    assert response.json()["error"] == "server_error"
+    assert "grant_types" not in response.text
+    assert "UndefinedColumnError" in system.log.text
+    assert response.headers["x-trace-id"] in system.log.text

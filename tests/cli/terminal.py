@@ -1,0 +1,87 @@
+"""The command as somebody at a terminal runs it: in this process where that shows enough, else as a process."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from unittest import mock
+
+from steelcut_cli import main
+
+# As `steelcut` from the environment's bin folder, which is there only once the project is installed.
+COMMAND: Final = (sys.executable, "-W", "error", "-c", "from steelcut_cli.main import run; run()")
+OURS: Final = ("AUTH_", "RESOURCE_", "STEELCUT_")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """What it printed, read as JSON."""
+        return json.loads(self.out)
+
+    @property
+    def sentence(self) -> str:
+        """The one sentence on stderr, without the name of the program."""
+        (line,) = self.err.splitlines()
+        assert line.startswith("steelcut: ")
+        assert self.out == ""
+        return line.removeprefix("steelcut: ")
+
+
+def environment(given: Mapping[str, str]) -> dict[str, str]:
+    """Return this process's environment with ``given``, and nothing else that any command of ours reads."""
+    neutral = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+    return {**neutral, "COLUMNS": "200", "NO_COLOR": "1", **given}
+
+
+def run(*arguments: str, env: Mapping[str, str] | None = None, stdin: bytes = b"") -> Outcome:
+    """Run the command in this process, without a terminal. Not from a running event loop: it starts its own."""
+    out, err = io.TextIOWrapper(io.BytesIO()), io.TextIOWrapper(io.BytesIO())
+    with (
+        mock.patch.dict(os.environ, environment(env or {}), clear=True),
+        mock.patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin))),
+        redirect_stdout(out),
+        redirect_stderr(err),
+    ):
+        try:
+            main.run(arguments)
+        except SystemExit as end:
+            code = int(end.code or 0)
+    return Outcome(code, _text(out), _text(err))
+
+
+def process(
+    *arguments: str, env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> subprocess.Popen[str]:
+    """Start the command as a process of its own, with pipes in the place of the terminal."""
+    return subprocess.Popen(
+        [*COMMAND, *arguments],
+        env=environment(env or {}),
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _text(stream: io.TextIOWrapper) -> str:
+    stream.flush()
+    buffer = stream.detach()
+    assert isinstance(buffer, io.BytesIO)
+    return buffer.getvalue().decode()

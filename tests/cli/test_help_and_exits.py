@@ -1,0 +1,119 @@
+"""The command teaches by its help, and ends as scripts expect."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+from collections.abc import Iterator
+from importlib.metadata import version
+
+import pytest
+from typer.main import get_command
+
+from steelcut_cli import connections, main
+from tests.cli import terminal
+from tests.cli.conftest import Steelcut
+
+
+def _commands(command: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    children = getattr(command, "commands", None)
+    if children is None:
+        yield path
+        return
+    for name, child in children.items():
+        yield from _commands(child, (*path, name))
+
+
+COMMANDS = list(_commands(get_command(main.app)))
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_help_has_examples_that_begin_with_the_command(path: tuple[str, ...]) -> None:
+    """Whoever asks for help sees a line to copy."""
+    shown = terminal.run(*path, "--help")
+    assert (shown.code, shown.err) == (0, "")
+    assert "Examples" in shown.out
+    assert f"steelcut {' '.join(path)}" in shown.out.split("Examples")[1]
+
+
+def test_all_commands_are_there() -> None:
+    """What the README promises."""
+    assert {" ".join(path) for path in COMMANDS} == {
+        *("dev", "token", "fetch", "env", "db upgrade", "db check", "keys create", "keys list"),
+        *("resources create", "resources list", "clients create", "clients list", "clients show"),
+        *("documents publish", "documents list", "documents delete"),
+    }
+
+
+@pytest.mark.parametrize("arguments", [[], ["keys"], ["db"], ["clients"], ["resources"], ["documents"]])
+def test_half_a_command_shows_help(arguments: list[str]) -> None:
+    """Not an error message about something missing."""
+    shown = terminal.run(*arguments)
+    assert shown.code == 2
+    assert "Usage" in shown.out + shown.err
+    assert "Commands" in shown.out + shown.err
+
+
+def test_version() -> None:
+    """Of the distribution."""
+    assert terminal.run("--version").out == f"{version('steelcut')}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["nonsense"], ["keys", "nonsense"], ["token", "--nonsense"], ["dev", "x"]]
+)
+def test_wrong_command_line_exits_2(arguments: list[str]) -> None:
+    """As every command does."""
+    assert terminal.run(*arguments).code == 2
+
+
+async def test_the_unexpected_is_a_sentence_too(steelcut: Steelcut, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No traceback, and nothing of a message that may hold a secret."""
+
+    def broken(*_: object) -> None:
+        raise LookupError("secret-word")
+
+    monkeypatch.setattr(connections, "with_connection", broken)
+    refused = await steelcut("keys", "list")
+    assert refused.code == 1
+    assert refused.sentence.startswith("unexpected LookupError; ")
+    told = await steelcut("keys", "list", env={main.TRACEBACK_VARIABLE: "1"})
+    assert "Traceback" in told.err
+
+
+def test_interrupt_exits_130_without_a_traceback() -> None:
+    """Ctrl-C while the command waits for a server that does not answer."""
+    with subprocess.Popen(
+        [*terminal.COMMAND, "documents", "publish", "x", "-"],
+        env=terminal.environment({}),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdin is not None
+        # More than a pipe holds: once it is written, the command has come to where it reads.
+        process.stdin.write(b" " * 1_000_000)
+        process.stdin.flush()
+        # Again, if need be: Python misses a signal that comes right before it blocks.
+        while process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(5)
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert (process.returncode, process.stdout.read(), process.stderr.read()) == (130, b"", b"")
+
+
+def test_reader_that_went_away_is_no_traceback() -> None:
+    """`steelcut env | head -1`."""
+    with subprocess.Popen(
+        [*terminal.COMMAND, "env", "--table"],
+        env=terminal.environment({"PYTHONUNBUFFERED": "1"}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == b""

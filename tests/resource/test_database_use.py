@@ -1,0 +1,239 @@
+"""What a request costs the database, counted by PostgreSQL itself, and what happens when it is away."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+
+from resource_service import queries
+from resource_service.app import create_app
+from resource_service.settings import ResourceSettings
+from steelcut.service.migrations import connect, database_of
+from steelcut.service.refusal import Refusal
+from steelcut_cli.embedded_postgres import EmbeddedPostgres
+from tests.auth.test_database_outage import outage
+from tests.support.databases import Databases, Templates
+from tests.support.system import DOCUMENT, RESOURCE, System, running_system
+from tests.support.tokens import IssuerKey
+
+PATH = f"/{RESOURCE}"
+
+
+class Statements:
+    """The statements that PostgreSQL logged for one database."""
+
+    def __init__(self, postgres: EmbeddedPostgres, database: str) -> None:
+        self._log = postgres.log
+        self._mark = f"@{database} "
+        self._seen = 0
+
+    def new(self) -> list[str]:
+        """Return the statements since the last call."""
+        lines = self._log.read_text().splitlines()
+        lines, self._seen = lines[self._seen :], len(lines)
+        return [
+            line for line in lines if self._mark in line and (" execute " in line or "statement: " in line)
+        ]
+
+
+@pytest.fixture
+async def observed(
+    templates: Templates, postgres: EmbeddedPostgres
+) -> AsyncIterator[tuple[System, Statements]]:
+    """A system of the test's own whose resource database logs every statement."""
+    databases = await templates.clone()
+    name = database_of(databases.resource.owner)
+    administrator = await asyncpg.connect(postgres.dsn())
+    await administrator.execute(f"ALTER DATABASE {name} SET log_statement = 'all'")
+    await administrator.close()
+    async with running_system(databases) as system:
+        yield system, Statements(postgres, name)
+
+
+@pytest.fixture
+async def client(observed: tuple[System, Statements]) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of that system."""
+    async with httpx.AsyncClient(base_url=observed[0].resource_base, trust_env=False) as client:
+        yield client
+
+
+async def _bearer(system: System, registered: Any = None) -> dict[str, str]:
+    async with httpx.AsyncClient(trust_env=False) as http:
+        response = await http.post(
+            system.token_url,
+            data={"grant_type": "client_credentials"},
+            auth=(registered or system.client).basic,
+        )
+    return {"Authorization": f"Bearer {response.json()['access_token']}"}
+
+
+async def test_served_document_costs_one_statement(
+    observed: tuple[System, Statements], client: httpx.AsyncClient
+) -> None:
+    """GET, HEAD, 304 and 404 are one statement each: no RESET, no transaction, no look-up before it."""
+    system, statements = observed
+    bearer = await _bearer(system)
+    etag = (await client.get(PATH, headers=bearer)).headers["etag"]
+    requests: list[tuple[str, str, dict[str, str], int]] = [
+        ("GET", PATH, {}, 200),
+        ("HEAD", PATH, {}, 200),
+        ("GET", PATH, {"If-None-Match": etag}, 304),
+        ("GET", PATH, {"If-None-Match": "*"}, 304),
+        ("GET", f"{PATH}/unknown", {}, 404),
+    ]
+    for method, path, headers, status in requests:
+        statements.new()
+        response = await client.request(method, path, headers={**bearer, **headers})
+        assert response.status_code == status
+        assert len(statements.new()) == 1, (method, path, headers)
+
+
+async def test_refused_request_costs_no_statement(
+    observed: tuple[System, Statements], client: httpx.AsyncClient
+) -> None:
+    """Who is not let in does not reach the database, whatever he tries."""
+    system, statements = observed
+    bearer = await _bearer(system)
+    writer = await _bearer(system, await system.register("Writer", ("write",)))
+    forged = IssuerKey.generate(kid="forged").token({"iss": system.issuer})
+    await client.get(PATH, headers=bearer)
+    statements.new()
+    refused: list[tuple[str, dict[str, str], int]] = [
+        ("GET", {}, 401),
+        ("GET", {"Authorization": "Basic dXNlcjpwYXNz"}, 401),
+        ("GET", {"Authorization": f"Bearer {forged}"}, 401),
+        ("GET", {"Authorization": "Bearer a b"}, 400),
+        ("GET", writer, 403),
+        ("HEAD", {}, 401),
+        ("POST", bearer, 405),
+        ("DELETE", {}, 405),
+    ]
+    for method, headers, status in refused:
+        assert (await client.request(method, PATH, headers=headers)).status_code == status
+    assert (await client.get("/unknown", headers=bearer)).status_code == 401
+    assert (await client.get(f"{PATH}%00", headers=bearer)).status_code == 404
+    assert (await client.get("/.well-known/oauth-protected-resource/docs")).status_code == 404
+    assert statements.new() == []
+
+
+async def test_hot_statements_use_the_primary_key(databases: Databases) -> None:
+    """With many documents each statement of a request is one index look-up."""
+    connection = await connect(databases.resource.owner)
+    try:
+        await connection.execute(
+            "INSERT INTO documents (resource, key, body, etag)"
+            " SELECT 'r' || n / 100, 'k' || n, '{}', repeat('0', 32) FROM generate_series(1, 20000) n"
+        )
+        await connection.execute("ANALYZE documents")
+        statements: list[tuple[str, tuple[Any, ...]]] = [
+            (queries.DOCUMENT, ("r7", "k700")),
+            (queries.DOCUMENT_UNLESS_KNOWN, ("r7", "k700", True, ["x"])),
+            (queries.RESOURCE_EXISTS, ("r7",)),
+        ]
+        for statement, arguments in statements:
+            plan = "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN {statement}", *arguments))
+            assert "documents_pkey" in plan, plan
+            assert "Seq Scan" not in plan, plan
+    finally:
+        await connection.close()
+
+
+async def test_known_body_is_not_read(databases: Databases) -> None:
+    """A caller who has the version at hand costs no read of a large body (it lies apart, in the TOAST table)."""
+    connection = await connect(databases.resource.owner)
+    try:
+        await connection.execute(
+            "INSERT INTO documents (resource, body, etag) VALUES ('big', $1, repeat('0', 32))",
+            b"x" * 1_000_000,
+        )
+        buffers = {}
+        for known in ("0" * 32, "1" * 32):
+            arguments: tuple[Any, ...] = ("big", "", True, [known])
+            explain = f"EXPLAIN (ANALYZE, BUFFERS, SERIALIZE, FORMAT TEXT) {queries.DOCUMENT_UNLESS_KNOWN}"
+            rows = await connection.fetch(explain, *arguments)
+            plan = "\n".join(row[0] for row in rows)
+            buffers[known] = sum(int(part) for part in _after(plan, "shared hit="))
+        assert buffers["0" * 32] * 4 < buffers["1" * 32], buffers
+    finally:
+        await connection.close()
+
+
+def _after(text: str, mark: str) -> list[str]:
+    return [part.split(" ")[0].split("\n")[0] for part in text.split(mark)[1:]]
+
+
+async def test_run_time_role_reads_and_nothing_else(databases: Databases) -> None:
+    """Whoever takes over the service can change, delete and publish nothing, and make no table."""
+    connection = await connect(databases.resource.runtime)
+    try:
+        assert await connection.fetch("SELECT * FROM documents") == []
+        for statement in (
+            "INSERT INTO documents (resource, body, etag) VALUES ('a', '{}', repeat('0', 32))",
+            "UPDATE documents SET body = '{}'",
+            "DELETE FROM documents",
+            "TRUNCATE documents",
+            "DROP TABLE documents",
+            "ALTER TABLE documents ADD COLUMN x int",
+            "CREATE TABLE mine (x int)",
+            "CREATE SCHEMA mine",
+            "SET ROLE resource_owner",
+        ):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+async def test_database_goes_away_and_comes_back(start_system: Any, postgres: EmbeddedPostgres) -> None:
+    """Without its database the service refuses documents with 503, judges tokens as ever, and recovers by itself."""
+    system: System = await start_system()
+    bearer = await _bearer(system)
+    async with httpx.AsyncClient(base_url=system.resource_base, trust_env=False) as client:
+        assert (await client.get(PATH, headers=bearer)).content == DOCUMENT
+        async with outage(postgres, system.databases.resource.owner):
+            refused = await client.get(PATH, headers=bearer)
+            metadata = await client.get(f"/.well-known/oauth-protected-resource/{RESOURCE}")
+            without = await client.get(PATH)
+            alive, ready = await client.get("/healthz"), await client.get("/readyz")
+        assert (refused.status_code, refused.json()["error"]) == (503, "temporarily_unavailable")
+        assert refused.headers["retry-after"] == "1"
+        assert (metadata.status_code, without.status_code) == (503, 401)
+        assert (alive.status_code, ready.status_code) == (200, 503)
+        assert ready.json()["checks"]["issuer_keys"] == "ok"
+        assert (await client.get(PATH, headers=bearer)).content == DOCUMENT
+        assert (await client.get("/readyz")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("statement", "sentence"),
+    [
+        ("DROP TABLE documents", "has not the schema"),
+        ("ALTER TABLE documents RENAME COLUMN resource TO other", "has not the schema"),
+        ("REVOKE ALL ON documents FROM resource_runtime", "may not read"),
+    ],
+)
+async def test_start_on_a_wrong_schema_is_refused(
+    databases: Databases, statement: str, sentence: str
+) -> None:
+    """A database that was not migrated is a sentence at the start, not an error at the first request."""
+    connection = await connect(databases.resource.owner)
+    await connection.execute(statement)
+    await connection.close()
+    await _refused_start(databases.resource.runtime, sentence)
+
+
+async def test_start_as_the_owner_is_refused(databases: Databases) -> None:
+    """The service does not run with the rights of the owner of its tables."""
+    await _refused_start(databases.resource.owner, "as the owner")
+
+
+async def _refused_start(database_url: str, sentence: str) -> None:
+    settings = ResourceSettings(database_url=database_url)  # type: ignore[arg-type]
+    app = create_app(settings)
+    with pytest.raises(Refusal, match=sentence):
+        async with app.router.lifespan_context(app):
+            pytest.fail("it started")

@@ -1,0 +1,1 @@
+"""What the tests share: databases cloned from a template, and the running system."""

@@ -1,0 +1,67 @@
+"""Databases for tests: migrated once per run, then cloned for each test that changes something."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field, replace
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+
+from steelcut.service.migrations import DatabaseAccess, upgrade
+from steelcut_cli.embedded_postgres import EmbeddedPostgres
+
+AUTH_MIGRATIONS = "auth_service.migrations"
+RESOURCE_MIGRATIONS = "resource_service.migrations"
+
+
+@dataclass(frozen=True)
+class Databases:
+    """The two databases of one system."""
+
+    auth: DatabaseAccess
+    resource: DatabaseAccess
+
+
+@dataclass
+class Templates:
+    """Both schemas, made by the real migrations and then only copied."""
+
+    postgres: EmbeddedPostgres
+    _numbers: itertools.count[int] = field(default_factory=itertools.count)
+
+    def migrate(self) -> None:
+        """Make roles, template databases and schemas."""
+        upgrade(self._access("auth", "auth_template"), AUTH_MIGRATIONS)
+        upgrade(self._access("resource", "resource_template"), RESOURCE_MIGRATIONS)
+
+    async def clone(self) -> Databases:
+        """Copy both templates under names of their own."""
+        number = next(self._numbers)
+        auth, resource = f"auth_{number}", f"resource_{number}"
+        connection = await asyncpg.connect(self.postgres.dsn())
+        try:
+            for name, template in ((auth, "auth_template"), (resource, "resource_template")):
+                await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+                await connection.execute(f"REVOKE ALL ON DATABASE {name} FROM PUBLIC")
+                service = template.removesuffix("_template")
+                await connection.execute(f"ALTER DATABASE {name} OWNER TO {service}_owner")
+                await connection.execute(f"GRANT CONNECT ON DATABASE {name} TO {service}_runtime")
+        finally:
+            await connection.close()
+        return Databases(
+            auth=replace(self._access("auth", auth), bootstrap=None),
+            resource=replace(self._access("resource", resource), bootstrap=None),
+        )
+
+    def _access(self, service: str, database: str) -> DatabaseAccess:
+        return DatabaseAccess(
+            owner=self._url(f"{service}_owner", database),
+            runtime=self._url(f"{service}_runtime", database),
+            bootstrap=self.postgres.dsn(),
+        )
+
+    def _url(self, role: str, database: str) -> str:
+        parts = urlsplit(self.postgres.dsn())
+        place = f"{role}:{role}-password@{parts.hostname}:{parts.port}"
+        return urlunsplit((parts.scheme, place, f"/{database}", "", ""))

@@ -1,0 +1,215 @@
+"""The running system: both services on real sockets, with a key, a resource, a client and a document."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import io
+import secrets
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import httpx
+import orjson
+import uvicorn
+from fastapi import FastAPI
+
+from auth_service import administration
+from auth_service.app import create_app as create_auth_app
+from auth_service.master_key import MasterKey
+from auth_service.settings import AuthSettings
+from auth_service.signing_keys import SigningAlgorithm
+from auth_service.state import Process
+from resource_service import documents
+from resource_service.app import create_app as create_resource_app
+from resource_service.settings import ResourceSettings
+from steelcut.service.logs import make_logger
+from steelcut.service.migrations import connect
+from tests.support.databases import Databases
+
+RESOURCE = "api_v0.0.1"
+DOCUMENT = b'{"about": "This is a protected resource"}\n'
+SCOPES = ("read", "write")
+# The one parameter that every token request has.
+GRANT = {"grant_type": "client_credentials"}
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A client with its secret in clear, as only a test keeps it."""
+
+    client_id: str
+    secret: str = field(repr=False)
+
+    @property
+    def basic(self) -> httpx.BasicAuth:
+        """The client's credentials for HTTP Basic."""
+        return httpx.BasicAuth(self.client_id, self.secret)
+
+
+@dataclass
+class Log:
+    """Everything that the two services logged, as text and as the fields of each line."""
+
+    stream: io.StringIO = field(default_factory=io.StringIO)
+
+    @property
+    def text(self) -> str:
+        """All of it."""
+        return self.stream.getvalue()
+
+    def of(self, response: httpx.Response) -> dict[str, Any]:
+        """The line of one request, found by the trace id that its answer carries."""
+        trace_id = response.headers["x-trace-id"]
+        lines = [orjson.loads(line) for line in self.text.splitlines() if trace_id in line]
+        (line,) = [line for line in lines if line["event"] == "request"]
+        return dict(line)
+
+
+@dataclass
+class System:
+    """Both services, running."""
+
+    issuer: str
+    resource_base: str
+    databases: Databases
+    master_key: str = field(repr=False)
+    auth_app: FastAPI
+    resource_app: FastAPI
+    client: Registered
+    log: Log
+
+    @property
+    def token_url(self) -> str:
+        """The token endpoint."""
+        return f"{self.issuer}/token"
+
+    @property
+    def document_url(self) -> str:
+        """The document of the example resource, which is also the resource's identifier."""
+        return f"{self.resource_base}/{RESOURCE}"
+
+    @property
+    def auth_process(self) -> Process:
+        """The inner state of the authorization server."""
+        process: Process = self.auth_app.state.process
+        return process
+
+    async def as_owner(self, work: Callable[[Any], Awaitable[T]]) -> T:
+        """Administer the auth database as its owner."""
+        return await as_owner(self.databases.auth.owner, work)
+
+    async def register(self, name: str, scopes: tuple[str, ...] = ("read",), **options: Any) -> Registered:
+        """Register one more client for the example resource."""
+        grants = options.pop("grants", {RESOURCE: scopes})
+        new = await self.as_owner(lambda c: administration.create_client(c, name, grants, **options))
+        return Registered(new.client.client_id, new.secret)
+
+
+async def as_owner(url: str, work: Callable[[Any], Awaitable[T]]) -> T:
+    """Run ``work`` on a connection of the owner of a database."""
+    connection = await connect(url)
+    try:
+        return await work(connection)
+    finally:
+        await connection.close()
+
+
+@contextlib.asynccontextmanager
+async def running_system(
+    databases: Databases, *, algorithm: SigningAlgorithm = "ES256", issuer_path: str = "", **auth_options: Any
+) -> AsyncIterator[System]:
+    """Seed the databases and run both services in this event loop, each on a free port."""
+    auth_socket, resource_socket = listen(), listen()
+    issuer = _url(auth_socket) + issuer_path
+    resource_base = _url(resource_socket)
+    master_key = base64.b64encode(secrets.token_bytes(32)).decode()
+    client = await seed(databases, resource_base, master_key, algorithm)
+    log = Log()
+    auth_app = create_auth_app(
+        AuthSettings(
+            issuer=issuer,
+            database_url=databases.auth.runtime,  # type: ignore[arg-type]
+            master_key=master_key,  # type: ignore[arg-type]
+            **{"database_wait_seconds": 5, **auth_options},
+        ),
+        make_logger("auth_service", "json", log.stream),
+    )
+    resource_app = create_resource_app(
+        ResourceSettings(
+            issuer=issuer,
+            base_url=resource_base,
+            database_url=databases.resource.runtime,  # type: ignore[arg-type]
+            database_wait_seconds=5,
+        ),
+        make_logger("resource_service", "json", log.stream),
+    )
+    async with serving(auth_app, auth_socket), serving(resource_app, resource_socket):
+        yield System(issuer, resource_base, databases, master_key, auth_app, resource_app, client, log)
+
+
+async def seed(
+    databases: Databases, resource_base: str, master_key: str, algorithm: SigningAlgorithm = "ES256"
+) -> Registered:
+    """Make a key, the example resource, a client that may read it, and its document."""
+
+    async def fill_auth(connection: Any) -> administration.NewClient:
+        await administration.create_key(connection, MasterKey.from_base64(master_key), algorithm)
+        await administration.create_resource(connection, RESOURCE, f"{resource_base}/{RESOURCE}", SCOPES)
+        return await administration.create_client(connection, "Jane Doe", {RESOURCE: ["read"]})
+
+    new = await as_owner(databases.auth.owner, fill_auth)
+    await as_owner(databases.resource.owner, lambda c: documents.publish(c, RESOURCE, None, DOCUMENT))
+    return Registered(new.client.client_id, new.secret)
+
+
+def listen() -> socket.socket:
+    """Bind a free port; connections wait in its backlog until the server accepts them."""
+    # The protocol is named because asyncio turns Nagle's algorithm off only for sockets that say they are TCP.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(512)
+    return listener
+
+
+@contextlib.asynccontextmanager
+async def serving(app: Any, listener: socket.socket) -> AsyncIterator[uvicorn.Server]:
+    """Serve ``app`` with uvicorn on ``listener`` until the block ends."""
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        lifespan="on",
+        server_header=False,
+        timeout_graceful_shutdown=2,
+    )
+    server = uvicorn.Server(config)
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        await _first_answer(_url(listener), task)
+        yield server
+    finally:
+        server.should_exit = True
+        await task
+        listener.close()
+
+
+async def _first_answer(url: str, server: asyncio.Task[None]) -> None:
+    """Wait until the server answers, or has refused to start."""
+    async with httpx.AsyncClient(trust_env=False) as http:
+        answer = asyncio.ensure_future(http.get(f"{url}/healthz", timeout=10))
+        await asyncio.wait({answer, server}, return_when=asyncio.FIRST_COMPLETED)
+        if server.done():
+            answer.cancel()
+            raise RuntimeError("the service refused to start: its log says why")
+        await answer
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()
+    return f"http://{host}:{port}"
