@@ -1,0 +1,1 @@
+"""The system in containers, on a real engine: `make compose-test`."""
