@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin
 
 from auth_service.grants import SUPPORTED_GRANT_TYPES
 from steelcut.service.asgi import JSONBytes
@@ -40,7 +41,8 @@ def document(issuer: str, scopes: tuple[str, ...]) -> dict[str, Any]:
         "grant_types_supported": list(SUPPORTED_GRANT_TYPES),
         "token_endpoint_auth_methods_supported": list(AUTHENTICATION_METHODS),
         "scopes_supported": list(scopes),
-        "service_documentation": f"{issuer}/docs",
+        # The page belongs to the service, not to the issuer's path.
+        "service_documentation": urljoin(issuer, "/docs"),
     }
 
 

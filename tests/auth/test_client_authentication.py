@@ -173,6 +173,19 @@ async def test_removed_client_is_out_within_the_cache_age(start_system: Any) -> 
     assert (before.status_code, after.status_code) == (200, 401)
 
 
+async def test_registry_keeps_no_more_than_its_size(start_system: Any) -> None:
+    """However many clients ask, one process keeps ``AUTH_CACHE_SIZE`` of them; the others are read again."""
+    system: System = await start_system(cache_max_age_seconds=300, cache_size=2)
+    clients = [system.client, *[await system.register(f"Client {number}") for number in range(3)]]
+    async with httpx.AsyncClient(trust_env=False) as http:
+        for client in clients:
+            response = await http.post(system.token_url, data=GRANT, auth=client.basic)
+            assert response.status_code == 200
+    registry = system.auth_process.registry
+    kept = [client for client in clients if registry.cached(client.client_id) is not None]
+    assert kept == clients[-2:]
+
+
 async def test_warm_client_costs_no_query(start_system: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second token of a client is made without the database; the first by one query."""
     system: System = await start_system(cache_max_age_seconds=300)

@@ -38,6 +38,7 @@ async def test_issuer_with_a_path(start_system: Any) -> None:
         bearer = {"Authorization": f"Bearer {answer.json()['access_token']}"}
         opened = await http.get(system.document_url, headers=bearer)
     assert found.json()["issuer"] == system.issuer
+    assert found.json()["service_documentation"] == f"{root}/docs"
     assert appended.status_code == 404
     assert opened.status_code == 200
 

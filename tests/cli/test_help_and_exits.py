@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from importlib.metadata import version
 
@@ -80,6 +81,15 @@ async def test_the_unexpected_is_a_sentence_too(steelcut: Steelcut, monkeypatch:
     assert refused.sentence.startswith("unexpected LookupError; ")
     told = await steelcut("keys", "list", env={main.TRACEBACK_VARIABLE: "1"})
     assert "Traceback" in told.err
+
+
+def test_core_alone_says_what_to_install() -> None:
+    """`pip install steelcut` without the extra brings the library; the command then says what it needs."""
+    without_typer = "import sys; sys.modules['typer'] = None; from steelcut_cli.__main__ import run; run()"
+    ended = subprocess.run([sys.executable, "-c", without_typer], capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert ended.stderr.count("\n") == 1
+    assert "pip install 'steelcut[server]'" in ended.stderr
 
 
 def test_interrupt_exits_130_without_a_traceback() -> None:

@@ -24,6 +24,7 @@ from sqlalchemy.pool import NullPool
 
 # Any constant does, as long as every process that migrates uses the same one.
 _LOCK = "SELECT pg_advisory_xact_lock(7359064921)"
+_SESSION_LOCK = "SELECT pg_advisory_lock(7359064921)"
 CONNECT_SECONDS = 5.0
 
 
@@ -148,6 +149,8 @@ async def _prepare(access: DatabaseAccess) -> None:
         return
     connection = await connect(access.bootstrap)
     try:
+        # For the session: a database is not made inside a transaction. Closing the connection lets go of it.
+        await connection.execute(_SESSION_LOCK)
         for url in (access.owner, access.runtime):
             await _make_role(connection, *role_of(url))
         await _make_database(connection, database_of(access.owner), role_of(access.owner)[0])
