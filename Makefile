@@ -39,7 +39,7 @@ check: $(installed) ## the lock, format, lint, types and import arrows
 	@$(bin)/ruff format --check --quiet --output-format concise $(code) || { echo "These files are not as 'make format' would have them." >&2; exit 1; }
 	@$(bin)/ruff check --quiet $(code)
 	@$(bin)/mypy $(code)
-	@$(bin)/lint-imports --no-logo --cache-dir $(cache)/imports
+	@arrows=$$($(bin)/lint-imports --no-logo --cache-dir $(cache)/imports) || { echo "$$arrows" >&2; exit 1; }
 
 format: $(installed) ## rewrite the source in the house's format
 	@$(bin)/ruff check --quiet --fix-only $(code)

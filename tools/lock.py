@@ -54,7 +54,7 @@ def resolve(*inputs: str, constraints: str = "", preferred: str = "", stdin: str
         command = [
             *(sys.executable, "-m", "uv", "pip", "compile", *inputs),
             *("--universal", "--python-version", project()["project"]["requires-python"].removeprefix(">=")),
-            *("--generate-hashes", "--no-header", "--no-annotate", "--no-emit-index-url", "--quiet"),
+            *("--generate-hashes", "--no-header", "--no-annotate", "--quiet"),
             *("--system-certs", "--constraints", str(constraint_file), "--output-file", str(output)),
         ]
         done = subprocess.run(command, input=stdin, capture_output=True, text=True, cwd=ROOT, check=False)

@@ -39,6 +39,13 @@ async def watched(templates: Templates) -> AsyncIterator[System]:
 
 
 @pytest.fixture(scope="module")
+async def guesser(watched: System) -> AsyncIterator[httpx.AsyncClient]:
+    """Who asks; relative to the root of the watched system."""
+    async with httpx.AsyncClient(base_url=watched.issuer, trust_env=False) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
 async def impostors(watched: System) -> dict[str, Registered]:
     """One caller for each way to be refused; the first is the one that all others are compared with."""
     client = watched.client
@@ -84,11 +91,11 @@ NAMES = [
 @pytest.mark.parametrize("in_body", [False, True], ids=["header", "body"])
 @pytest.mark.parametrize("name", NAMES)
 async def test_no_answer_tells_which_half_was_wrong(
-    watched: System, impostors: dict[str, Registered], name: str, *, in_body: bool
+    guesser: httpx.AsyncClient, impostors: dict[str, Registered], name: str, *, in_body: bool
 ) -> None:
     """Status, body and headers are those that an unknown client gets, byte for byte."""
-    expected = await _ask(watched, impostors["unknown client"], in_body=in_body)
-    answer = await _ask(watched, impostors[name], in_body=in_body)
+    expected = await _ask(guesser, impostors["unknown client"], in_body=in_body)
+    answer = await _ask(guesser, impostors[name], in_body=in_body)
     assert answer.status_code == expected.status_code == 401
     assert answer.content == expected.content
     assert _comparable(answer) == _comparable(expected)
@@ -97,32 +104,41 @@ async def test_no_answer_tells_which_half_was_wrong(
 @pytest.mark.parametrize("known_before", [False, True], ids=["first time", "client in the cache"])
 @pytest.mark.parametrize("name", NAMES)
 async def test_no_refusal_costs_more_work_than_another(
-    watched: System, impostors: dict[str, Registered], name: str, *, known_before: bool
+    watched: System,
+    guesser: httpx.AsyncClient,
+    impostors: dict[str, Registered],
+    name: str,
+    *,
+    known_before: bool,
 ) -> None:
     """As many hashes and the same statements as for an unknown client, so that no clock tells them apart."""
-    expected = await _work(watched, impostors["unknown client"], known_before=known_before)
+    expected = await _work(watched, guesser, impostors["unknown client"], known_before=known_before)
     assert expected.hashes > 0
     assert len(expected.statements) == 1
-    assert await _work(watched, impostors[name], known_before=known_before) == expected
+    assert await _work(watched, guesser, impostors[name], known_before=known_before) == expected
 
 
-async def test_the_right_secret_costs_one_hash_and_at_most_one_query(watched: System) -> None:
+async def test_the_right_secret_costs_one_hash_and_at_most_one_query(
+    watched: System, guesser: httpx.AsyncClient
+) -> None:
     """The good case is the cheap one: one query the first time, none as long as the client is remembered."""
-    first = await _work(watched, watched.client, known_before=False, status=200)
+    first = await _work(watched, guesser, watched.client, known_before=False, status=200)
     assert len(first.statements) == 1
-    again = await _work(watched, watched.client, known_before=True, status=200)
+    again = await _work(watched, guesser, watched.client, known_before=True, status=200)
     assert again == Work(hashes=1)
 
 
 @pytest.mark.parametrize("secret", ["hunter2", "scut_", "scut_a_b_c", "mistyped", "é"])
-async def test_what_is_no_secret_of_ours_costs_nothing_for_anybody(watched: System, secret: str) -> None:
+async def test_what_is_no_secret_of_ours_costs_nothing_for_anybody(
+    watched: System, guesser: httpx.AsyncClient, secret: str
+) -> None:
     """A typo is refused by its checksum, known client or not, with the same answer and no work at all."""
     if secret == "mistyped":
         secret = watched.client.secret[:-1] + ("a" if watched.client.secret[-1] != "a" else "b")
     answers = []
     for client_id in (watched.client.client_id, "nobody"):
         with _counted() as work:
-            answers.append(await _ask(watched, Registered(client_id, secret), in_body=True))
+            answers.append(await _ask(guesser, Registered(client_id, secret), in_body=True))
         assert work == Work()
     known, unknown = answers
     assert known.content == unknown.content
@@ -130,11 +146,13 @@ async def test_what_is_no_secret_of_ours_costs_nothing_for_anybody(watched: Syst
     assert _comparable(known) == _comparable(unknown)
 
 
-async def test_the_log_knows_what_the_answer_hides(watched: System, impostors: dict[str, Registered]) -> None:
+async def test_the_log_knows_what_the_answer_hides(
+    watched: System, guesser: httpx.AsyncClient, impostors: dict[str, Registered]
+) -> None:
     """An operator finds the true reason by the trace id, and never the secret."""
     reasons = set()
     for impostor in impostors.values():
-        answer = await _ask(watched, impostor, in_body=False)
+        answer = await _ask(guesser, impostor, in_body=False)
         line = watched.log.of(answer)
         assert impostor.client_id[:16] in line["reason"]
         assert impostor.secret not in str(line)
@@ -150,13 +168,12 @@ def _forged(secret: str) -> str:
     return f"{body}_{client_secrets._checksum(body)}"
 
 
-async def _ask(system: System, caller: Registered, *, in_body: bool) -> httpx.Response:
-    async with httpx.AsyncClient(trust_env=False) as client:
-        if in_body:
-            credentials = {"client_id": caller.client_id, "client_secret": caller.secret}
-            return await client.post(system.token_url, data=FORM | credentials)
-        pair = base64.b64encode(f"{caller.client_id}:{caller.secret}".encode()).decode()
-        return await client.post(system.token_url, data=FORM, headers={"Authorization": f"Basic {pair}"})
+async def _ask(guesser: httpx.AsyncClient, caller: Registered, *, in_body: bool) -> httpx.Response:
+    if in_body:
+        credentials = {"client_id": caller.client_id, "client_secret": caller.secret}
+        return await guesser.post("/token", data=FORM | credentials)
+    pair = base64.b64encode(f"{caller.client_id}:{caller.secret}".encode()).decode()
+    return await guesser.post("/token", data=FORM, headers={"Authorization": f"Basic {pair}"})
 
 
 def _comparable(answer: httpx.Response) -> list[tuple[str, str]]:
@@ -164,12 +181,14 @@ def _comparable(answer: httpx.Response) -> list[tuple[str, str]]:
     return [(name, "" if name in OWN_HEADERS else value) for name, value in answer.headers.multi_items()]
 
 
-async def _work(system: System, caller: Registered, *, known_before: bool, status: int = 401) -> Work:
+async def _work(
+    system: System, guesser: httpx.AsyncClient, caller: Registered, *, known_before: bool, status: int = 401
+) -> Work:
     system.auth_process.registry._clients.clear()
     if known_before:
-        await _ask(system, caller, in_body=False)
+        await _ask(guesser, caller, in_body=False)
     with _counted() as work:
-        answer = await _ask(system, caller, in_body=False)
+        answer = await _ask(guesser, caller, in_body=False)
     assert answer.status_code == status
     return work
 

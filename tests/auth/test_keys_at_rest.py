@@ -17,6 +17,8 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key
 from auth_service import administration
 from auth_service.administration import AdministrationError
 from auth_service.master_key import MasterKey, SealBroken
+from auth_service.settings import AuthSettings
+from steelcut.service.serving import run
 from tests.support.databases import Databases
 from tests.support.system import GRANT, System, seed
 
@@ -148,54 +150,66 @@ async def test_database_without_schema(databases: Databases) -> None:
 
 
 CONFIGURATION_MISTAKES = [
-    ("no database", {"AUTH_DATABASE_URL": ""}, "AUTH_DATABASE_URL is not set", 2),
+    ("no database", {"AUTH_DATABASE_URL": ""}, "AUTH_DATABASE_URL is not set"),
     (
         "no PostgreSQL",
         {"AUTH_DATABASE_URL": "mysql://u:hidden-pw@h/d"},
         "AUTH_DATABASE_URL: must look like",
-        2,
     ),
-    ("no master key", {"AUTH_MASTER_KEY": ""}, "AUTH_MASTER_KEY is not set", 2),
-    ("short master key", {"AUTH_MASTER_KEY": "c2hvcnQ="}, "must be 32 random bytes in base64", 2),
-    ("placeholder", {"AUTH_MASTER_KEY": "change-me"}, "is still the placeholder", 2),
+    ("no master key", {"AUTH_MASTER_KEY": ""}, "AUTH_MASTER_KEY is not set"),
+    ("short master key", {"AUTH_MASTER_KEY": "c2hvcnQ="}, "must be 32 random bytes in base64"),
+    ("placeholder", {"AUTH_MASTER_KEY": "change-me"}, "is still the placeholder"),
     (
         "missing file",
         {"AUTH_MASTER_KEY": "", "AUTH_MASTER_KEY_FILE": "/nowhere"},
         "AUTH_MASTER_KEY_FILE cannot",
-        2,
     ),
-    ("file and value", {"AUTH_MASTER_KEY_FILE": "/dev/null"}, "are both set", 2),
-    ("issuer over http", {"AUTH_ISSUER": "http://auth.example.com"}, "must be https", 2),
-    ("issuer with query", {"AUTH_ISSUER": "https://auth.example.com?x"}, "no query", 2),
-    ("issuer with slash", {"AUTH_ISSUER": "https://auth.example.com/"}, "not end in a slash", 2),
+    ("file and value", {"AUTH_MASTER_KEY_FILE": "/dev/null"}, "are both set"),
+    ("issuer over http", {"AUTH_ISSUER": "http://auth.example.com"}, "must be https"),
+    ("issuer with query", {"AUTH_ISSUER": "https://auth.example.com?x"}, "no query"),
+    ("issuer with slash", {"AUTH_ISSUER": "https://auth.example.com/"}, "not end in a slash"),
     (
         "lifetime of zero",
         {"AUTH_TOKEN_LIFETIME_SECONDS": "0"},
         "AUTH_TOKEN_LIFETIME_SECONDS: input should be",
-        2,
     ),
-    ("unknown algorithm", {"AUTH_SIGNING_ALGORITHM": "HS256"}, "AUTH_SIGNING_ALGORITHM: input should be", 2),
-    (
-        "nobody listens",
-        {"AUTH_DATABASE_URL": "postgresql://u:hidden-pw@127.0.0.1:1/d"},
-        "did not answer within 1",
-        3,
-    ),
+    ("unknown algorithm", {"AUTH_SIGNING_ALGORITHM": "HS256"}, "AUTH_SIGNING_ALGORITHM: input should be"),
+    ("two mistakes", {"AUTH_MASTER_KEY": "", "AUTH_PORT": "99999"}, "AUTH_PORT: input should be"),
 ]
 
 
 @pytest.mark.parametrize(
-    ("environment", "sentence", "code"),
+    ("environment", "sentence"),
     [m[1:] for m in CONFIGURATION_MISTAKES],
     ids=[m[0] for m in CONFIGURATION_MISTAKES],
 )
-async def test_configuration_mistakes(
-    databases: Databases, environment: dict[str, str], sentence: str, code: int
+def test_configuration_mistakes(
+    environment: dict[str, str],
+    sentence: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Each mistake in the environment is one sentence, without a value and without a traceback."""
-    actual, output = await start(databases, **environment)
+    sound = {
+        "AUTH_DATABASE_URL": "postgresql://u:hidden-pw@127.0.0.1:1/d",
+        "AUTH_MASTER_KEY": new_master_key(),
+    }
+    for name, value in {**sound, **environment}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as end:
+        run("auth_service", "auth_service.app:create_app", AuthSettings)
+    output = capsys.readouterr().err
+    assert end.value.code == 2
     assert sentence in output
-    assert actual == code
+    assert all(line.startswith("auth_service: AUTH_") for line in output.splitlines())
+    assert "hidden-pw" not in output
+
+
+async def test_database_that_does_not_answer(databases: Databases) -> None:
+    """A service waits for its database for as long as it was told, then says where to look, and ends."""
+    code, output = await start(databases, AUTH_DATABASE_URL="postgresql://u:hidden-pw@127.0.0.1:1/d")
+    assert code == 3
+    assert "did not answer within 1 seconds" in output
     assert "Traceback" not in output
     assert "hidden-pw" not in output
 

@@ -14,10 +14,11 @@ import orjson
 import pytest
 
 from resource_service import documents
+from steelcut.errors import OAuthError, TemporarilyUnavailable
 from tests.support.system import RESOURCE, System, as_owner
 from tests.support.wire import exchange
 
-EXAMPLES = 20
+EXAMPLES = 10
 # A URL that begins with a scheme or a host; the quotes and brackets end it.
 ABSOLUTE_URL = re.compile(r"""(?:https?:)?//[^\s"'<>`)]+""")
 LINKED = re.compile(r"""(?:src|href)="([^"]+)"|url: '([^']+)'""")
@@ -73,6 +74,25 @@ async def test_the_description_tells_both_ways_to_authenticate(auth: httpx.Async
     fields = document["components"]["schemas"]["TokenRequest"]
     assert fields["required"] == ["grant_type"]
     assert fields["properties"].keys() == {"grant_type", "scope", "resource", "client_id", "client_secret"}
+
+
+async def test_every_refusal_of_the_code_is_described(
+    auth: httpx.AsyncClient, resource: httpx.AsyncClient
+) -> None:
+    """No status and no error code that the source can answer is missing from the descriptions."""
+    described = (
+        (auth, "/token", "post", _refusals("auth_service.errors")),
+        (resource, "/{resource}", "get", _refusals("steelcut.errors") | _refusals("resource_service.errors")),
+    )
+    for client, path, method, refusals in described:
+        document = (await client.get("/openapi.json")).json()
+        refusals.add(TemporarilyUnavailable)
+        assert len(refusals) > 3
+        assert {str(refusal.status) for refusal in refusals} <= document["paths"][path][method][
+            "responses"
+        ].keys()
+        codes = document["components"]["schemas"]["Error"]["properties"]["error"]["enum"]
+        assert {refusal.error for refusal in refusals} <= set(codes)
 
 
 async def test_an_issuer_with_a_path_is_described_at_its_path(start_system: Any) -> None:
@@ -140,6 +160,16 @@ async def _explore(url: str, config: str, folder: Path) -> None:
     )
     output, _ = await process.communicate()
     assert process.returncode == 0, output.decode()
+
+
+def _refusals(module: str) -> set[type[OAuthError]]:
+    """Return the errors that ``module`` defines and that can be answered as they are."""
+    found, rest = set(), [OAuthError]
+    while rest:
+        rest += (error := rest.pop()).__subclasses__()
+        if error.__module__ == module and hasattr(error, "error"):
+            found.add(error)
+    return found
 
 
 async def _token(system: System) -> str:
