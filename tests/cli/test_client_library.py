@@ -157,7 +157,7 @@ def test_metadata_that_cannot_be_trusted(server: Scripted, metadata: Any) -> Non
         b"<html>",
         b"\xff",
         b"[" * 100_000,
-        gzip.compress(json.dumps(GOOD).encode()),
+        gzip.compress(json.dumps(GOOD).encode(), mtime=0),
     ],
 )
 def test_answer_that_is_no_token(server: Scripted, members: Any) -> None:
