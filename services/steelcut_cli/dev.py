@@ -8,7 +8,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
@@ -83,15 +83,20 @@ def dev(
         raise Refusal(
             f"{error} Is another `steelcut dev` running? Stop it, or give --state another directory."
         ) from None
-    with held, _signals_raise():
+    with held, _signals_raise() as stop_if_asked:
         try:
-            with _system(console, directory, auth_port, resource_port) as (urls, kept, services, postgres):
+            with _system(console, directory, auth_port, resource_port, stop_if_asked) as (
+                urls,
+                kept,
+                services,
+                postgres,
+            ):
                 walk(console, urls, kept)
                 _show_commands(console, directory, stays=not once)
                 if not once:
                     console.print("\nBoth services keep running. Ctrl-C stops everything.", style="bold")
                     with contextlib.suppress(Stopped):
-                        _watch(services, postgres)
+                        _watch(services, postgres, stop_if_asked)
         except Stopped:
             raise typer.Exit(130) from None
     console.print("Stopped.")
@@ -99,7 +104,11 @@ def dev(
 
 @contextlib.contextmanager
 def _system(
-    console: Console, directory: StateDirectory, auth_port: int | None, resource_port: int | None
+    console: Console,
+    directory: StateDirectory,
+    auth_port: int | None,
+    resource_port: int | None,
+    stop_if_asked: Callable[[], None],
 ) -> Iterator[tuple[Urls, Secrets, list[Service], EmbeddedPostgres]]:
     """Run everything; at the end stop it in order: resource service, auth service, PostgreSQL."""
     from steelcut_cli import dev_services
@@ -121,19 +130,23 @@ def _system(
         _say(console, "PostgreSQL", f"starting in {_shown(directory.postgres)}")
         postgres.start()
         stack.callback(postgres.stop)
-        kept, environments = prepare(
-            lambda what, text: _say(console, what, text), directory, postgres, kept, urls
-        )
+
+        def say(what: str, text: str) -> None:
+            stop_if_asked()
+            _say(console, what, text)
+
+        kept, environments = prepare(say, directory, postgres, kept, urls)
         services = []
         for module in ("auth_service", "resource_service"):
             log = directory.log(module)
             url = urls.issuer if module == "auth_service" else urls.base_url
-            _say(console, module.replace("_", " "), f"{url}  (docs: {url}/docs, log: {_shown(log)})")
+            say(module.replace("_", " "), f"{url}  (docs: {url}/docs, log: {_shown(log)})")
             service = dev_services.start(module, url, log, environments[module])
             stack.callback(_stop, service)
             services.append(service)
         for service in services:
             service.wait_until_ready()
+            stop_if_asked()
         yield urls, kept, services, postgres
 
 
@@ -144,11 +157,14 @@ def _stop(service: Service) -> None:
         service.stop()
 
 
-def _watch(services: list[Service], postgres: EmbeddedPostgres) -> NoReturn:
+def _watch(
+    services: list[Service], postgres: EmbeddedPostgres, stop_if_asked: Callable[[], None]
+) -> NoReturn:
     """Wait for a signal, which raises :class:`Stopped`; raise :class:`Refusal` when a child ends by itself."""
     from steelcut_cli.dev_services import last_line
 
     while True:
+        stop_if_asked()
         for service in services:
             service.check()
         if postgres.pid is None:
@@ -194,16 +210,26 @@ def _shown(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def _signals_raise() -> Iterator[None]:
-    """Turn SIGINT, SIGTERM and SIGHUP into :class:`Stopped`, wherever we are."""
+def _signals_raise() -> Iterator[Callable[[], None]]:
+    """Turn SIGINT, SIGTERM and SIGHUP into :class:`Stopped`, wherever we are.
+
+    Gives a function that raises it once more: Python drops what a handler raises while it runs a finaliser.
+    """
+    asked = False
 
     def stop(_number: int, _frame: object) -> NoReturn:
+        nonlocal asked
+        asked = True
         raise Stopped
+
+    def stop_if_asked() -> None:
+        if asked:
+            raise Stopped
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, stop) for number in numbers}
     try:
-        yield
+        yield stop_if_asked
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

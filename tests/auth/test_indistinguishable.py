@@ -27,9 +27,10 @@ STATEMENTS = ("execute", "executemany", "fetch", "fetchrow", "fetchval")
 
 @dataclass
 class Work:
-    """What one request cost: secrets verified against a hash, and statements sent to PostgreSQL."""
+    """What one request cost: secrets verified against a hash, statements sent to PostgreSQL, rows read from it."""
 
     hashes: int = 0
+    rows: int = 0
     statements: list[str] = field(default_factory=list)
 
 
@@ -118,10 +119,10 @@ async def test_no_refusal_costs_more_work_than_another(
     *,
     known_before: bool,
 ) -> None:
-    """As many hashes and the same statements as for an unknown client, so that no clock tells them apart."""
+    """As many hashes, statements and rows as for an unknown client, so that no clock tells them apart."""
     expected = await _work(watched, guesser, impostors["unknown client"], known_before=known_before)
     assert expected.hashes > 0
-    assert len(expected.statements) == 1
+    assert (len(expected.statements), expected.rows) == (1, 1)
     assert await _work(watched, guesser, impostors[name], known_before=known_before) == expected
 
 
@@ -213,9 +214,11 @@ def _counted(system: System) -> Iterator[Work]:
 
     def counting(statement: Any) -> Any:
         async def counted(connection: Any, query: str, *values: Any, **options: Any) -> Any:
+            answer = await statement(connection, query, *values, **options)
             if connection._params.database == database:
                 work.statements.append(query)
-            return await statement(connection, query, *values, **options)
+                work.rows += len(answer) if isinstance(answer, list) else answer is not None
+            return answer
 
         return counted
 
