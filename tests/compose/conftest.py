@@ -33,5 +33,5 @@ def caller(stack: Stack) -> Caller:
     client = stack.steelcut("clients", "create", "Jane Doe", "--grant", f"{RESOURCE}=read")
     document = (ROOT / "examples" / "protected_resource.json").read_bytes()
     stack.steelcut("documents", "publish", RESOURCE, "-", stdin=document)
-    stack.until_ready(f"{stack.issuer}/readyz")
+    stack.until_ready()
     return Caller(stack, client["client_id"], client["client_secret"], document)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -11,7 +12,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,12 +49,16 @@ def engine_problem() -> str | None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return different ports of this machine's loopback that nothing listens on."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
+    """Return different ports of this machine's loopback that nothing listens on.
+
+    Below those that the kernel hands out for outgoing connections: a restarted container must find its port free.
+    """
+    found: set[int] = set()
+    while len(found) < count:
+        port = 20_000 + secrets.randbelow(10_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            found.add(port)
+    return list(found)
 
 
 def fresh_env() -> dict[str, str]:
@@ -136,20 +140,28 @@ class Stack:
         if started.returncode:
             self.must(*up, timeout=BUILD_SECONDS)
 
-    def until_ready(self, url: str) -> None:
-        """Wait until ``url`` answers 200."""
+    def until_ready(self) -> None:
+        """Wait until both services are ready, which is more than healthy: they have the keys that they need.
+
+        A resource service that started before the auth service learns its keys a few seconds later.
+        """
         deadline = time.monotonic() + WAIT_SECONDS
-        while time.monotonic() < deadline:
+        waiting = [f"{self.variables[name]}/readyz" for name in ("AUTH_ISSUER", "RESOURCE_BASE_URL")]
+        while waiting:
             try:
-                if httpx.get(url, trust_env=False).is_success:
-                    return
+                if httpx.get(waiting[0], trust_env=False).is_success:
+                    del waiting[0]
+                    continue
             except httpx.TransportError:
                 pass
+            if time.monotonic() > deadline:
+                raise AssertionError(
+                    f"{waiting[0]} was not ready in {WAIT_SECONDS} s\n{self.must('logs', '--tail=20')}"
+                )
             time.sleep(0.1)
-        raise AssertionError(f"{url} did not become ready in {WAIT_SECONDS} s\n{self.must('ps', '--all')}")
 
 
-@contextmanager
+@contextlib.contextmanager
 def compose_project(folder: Path, image: str | None = None, **overrides: str) -> Iterator[Stack]:
     """Give a project that does not exist yet, and remove every trace of it afterwards.
 

@@ -51,8 +51,7 @@ def test_a_live_token_survives_a_restart(caller: Caller, service: str) -> None:
     token = caller.token()
     assert caller.fetch(token).status_code == 200
     caller.stack.must("restart", service)
-    root = caller.stack.issuer if service == "auth" else caller.stack.variables["RESOURCE_BASE_URL"]
-    caller.stack.until_ready(f"{root}/readyz")
+    caller.stack.until_ready()
     assert caller.fetch(token).content == caller.document
     assert caller.fetch(caller.token()).content == caller.document
 
@@ -66,7 +65,7 @@ def test_a_live_token_opens_the_document_while_the_auth_service_is_down(caller: 
         assert caller.fetch(token).content == caller.document
     finally:
         caller.stack.must("start", "auth")
-        caller.stack.until_ready(f"{caller.stack.issuer}/readyz")
+        caller.stack.until_ready()
 
 
 def test_everything_is_still_there_after_down_and_up(caller: Caller) -> None:
@@ -74,6 +73,7 @@ def test_everything_is_still_there_after_down_and_up(caller: Caller) -> None:
     token = caller.token()
     caller.stack.must("down")
     caller.stack.up()
+    caller.stack.until_ready()
     assert caller.fetch(token).content == caller.document
     assert caller.fetch(caller.token()).content == caller.document
 
