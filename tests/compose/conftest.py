@@ -21,7 +21,7 @@ def engine() -> None:
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The whole system, made from nothing: ``steelcut env``, ``docker compose up --build --wait``."""
     with compose_project(tmp_path_factory.mktemp("compose")) as stack:
-        stack.up()
+        stack.up("--build")
         yield stack
 
 

@@ -130,9 +130,9 @@ class Stack:
         """Run a Python program inside a running service's container."""
         return self.compose("exec", "-T", service, "python", "-c", program)
 
-    def up(self) -> None:
+    def up(self, *options: str) -> None:
         """Start everything, and return when all of it is healthy."""
-        up = ("up", "--build", "--wait")
+        up = ("up", *options, "--wait")
         started = self.compose(*up, timeout=BUILD_SECONDS)
         if started.returncode and b"is unhealthy" in started.stderr:
             # So an engine calls a container between its start and its first check.
