@@ -17,10 +17,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """A signed token; ``token_id`` is its ``jti``, the only part of it that may be logged."""
+    """A signed token.
+
+    ``token_id`` is its ``jti``, the only part of it that may be logged; ``expires_at`` its ``exp``, in Unix seconds.
+    """
 
     value: str = field(repr=False)
     token_id: str
+    expires_at: int
 
 
 def sign(grant: Grant, key: SigningKey, *, issuer: str, now: float) -> AccessToken:
@@ -30,6 +34,7 @@ def sign(grant: Grant, key: SigningKey, *, issuer: str, now: float) -> AccessTok
     resource (RFC 7519 §4.1.3).
     """
     issued_at = int(now)
+    expires_at = issued_at + grant.lifetime_seconds
     token_id = secrets.token_urlsafe(16)
     claims = {
         "iss": issuer,
@@ -38,9 +43,9 @@ def sign(grant: Grant, key: SigningKey, *, issuer: str, now: float) -> AccessTok
         "client_id": grant.client_id,
         "scope": " ".join(grant.scopes),
         "iat": issued_at,
-        "exp": issued_at + grant.lifetime_seconds,
+        "exp": expires_at,
         "jti": token_id,
     }
     signing_input = key.header_segment + b"." + base64url(orjson.dumps(claims))
     signature = base64url(key.sign(signing_input))
-    return AccessToken((signing_input + b"." + signature).decode("ascii"), token_id)
+    return AccessToken((signing_input + b"." + signature).decode("ascii"), token_id, expires_at)

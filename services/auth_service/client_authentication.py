@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote_plus
 
 from auth_service import client_secrets
-from auth_service.clients import NOBODY, Client, StoredSecret
+from auth_service.clients import NOBODY, AuthenticatedClient, Client, StoredSecret
 from auth_service.errors import (
     DifferentClientIds,
     InvalidClient,
@@ -23,6 +23,7 @@ from auth_service.errors import (
 
 if TYPE_CHECKING:
     from auth_service.form import Form
+    from auth_service.imported_secrets import ImportedSecrets
     from auth_service.registry import Registry
 
 # RFC 6749 Appendix A.1 and A.2: VSCHAR; the lengths are ours.
@@ -43,29 +44,63 @@ class Credentials:
     unverified_secret: str = field(repr=False)
 
 
-async def authenticate(registry: Registry, authorization: Sequence[str], form: Form, now: float) -> Client:
+async def authenticate(
+    registry: Registry, imported: ImportedSecrets, authorization: Sequence[str], form: Form, now: float
+) -> AuthenticatedClient:
     """Return the client that proves itself, by at most one query.
 
     ``authorization`` holds the raw Authorization headers, ``now`` is Unix time in seconds. A secret that the
     cached client does not know is looked up afresh before it is refused: a new secret works at once on every
     replica, and a wrong secret costs the same work as an unknown client.
 
-    Raises ``InvalidClient`` or ``InvalidRequest`` in one of its kinds.
+    Raises ``InvalidClient`` or ``InvalidRequest`` in one of its kinds, and ``TemporarilyUnavailable`` when an imported
+    secret cannot be verified now.
     """
     credentials = presented_credentials(authorization, form)
+    secret_id = client_secrets.secret_id_of(credentials.unverified_secret)
+    if secret_id is not None:
+        return await _by_secret_of_ours(registry, credentials, secret_id, now)
+    if credentials.unverified_secret.startswith(f"{client_secrets.PREFIX}_"):
+        raise InvalidClient(f"one of our secrets, mistyped, for client {_shown(credentials.client_id)}")
+    return await _by_imported_secret(registry, imported, credentials, now)
+
+
+async def _by_secret_of_ours(
+    registry: Registry, credentials: Credentials, secret_id: str, now: float
+) -> AuthenticatedClient:
     client_id, secret = credentials.client_id, credentials.unverified_secret
-    secret_id = client_secrets.secret_id_of(secret)
-    if secret_id is None:
-        raise InvalidClient(f"not one of our secrets, or mistyped, for client {_shown(client_id)}")
     cached = registry.cached(client_id) or NOBODY
     if _verify(cached, secret_id, secret, now):
-        return cached
+        return AuthenticatedClient(_checked_life(cached, now), secret_id)
     client = await registry.load(client_id)
     if _verify(client or NOBODY, secret_id, secret, now) and client is not None:
-        return client
+        return AuthenticatedClient(_checked_life(client, now), secret_id)
+    raise _not_authenticated(client, client_id)
+
+
+async def _by_imported_secret(
+    registry: Registry, imported: ImportedSecrets, credentials: Credentials, now: float
+) -> AuthenticatedClient:
+    client_id, secret = credentials.client_id, credentials.unverified_secret
+    cached = registry.cached(client_id) or NOBODY
+    stored = cached.imported_secret
+    if stored and stored.is_live(now) and imported.remembers(client_id, secret, stored.hash):
+        return AuthenticatedClient(_checked_life(cached, now), stored.secret_id)
+    client = await registry.load(client_id)
+    stored = (client or NOBODY).imported_secret
+    # One slow hash in each case, that of somebody else when there is no own: its time tells nobody who exists.
+    hashed = stored.hash if stored else imported.decoy_for(client_id)
+    matches = hashed is not None and await imported.verify(client_id, secret, hashed)
+    if client and stored and matches and stored.is_live(now):
+        return AuthenticatedClient(_checked_life(client, now), stored.secret_id)
+    raise _not_authenticated(client, client_id)
+
+
+def _not_authenticated(client: Client | None, unverified_client_id: str) -> InvalidClient:
     if client is None:
-        raise InvalidClient(f"unknown client {_shown(client_id)}")
-    raise InvalidClient(f"wrong, revoked or expired secret for client {client_id}")
+        return InvalidClient(f"unknown client {_shown(unverified_client_id)}")
+    client_id = client.client_id
+    return InvalidClient(f"wrong, revoked or expired secret for client {client_id}", client_id=client_id)
 
 
 def presented_credentials(authorization: Sequence[str], form: Form) -> Credentials:
@@ -112,6 +147,14 @@ def _checked(client_id: str, secret: str) -> Credentials:
     return Credentials(client_id, secret)
 
 
+def _checked_life(client: Client, now: float) -> Client:
+    if not client.enabled:
+        raise InvalidClient(f"client {client.client_id} is disabled", client_id=client.client_id)
+    if client.expires_at is not None and now >= client.expires_at:
+        raise InvalidClient(f"client {client.client_id} has expired", client_id=client.client_id)
+    return client
+
+
 def _shown(unverified_client_id: str) -> str:
     """Say enough of an id that may be anybody's to find a typo: it may also be a secret in the wrong place."""
     if client_secrets.PREFIX in unverified_client_id:
@@ -124,5 +167,4 @@ def _shown(unverified_client_id: str) -> str:
 def _verify(client: Client, secret_id: str, unverified_secret: str, now: float) -> bool:
     stored = client.secrets.get(secret_id, _NO_SECRET)
     matches = client_secrets.verify(unverified_secret, stored.hash)
-    live = stored.expires_at is None or now < stored.expires_at
-    return matches and live and stored is not _NO_SECRET
+    return matches and stored.is_live(now) and stored is not _NO_SECRET

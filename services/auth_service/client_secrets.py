@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from passlib.context import CryptContext
 
 PREFIX = "scut"
+# Begins the id of a secret that came from another server. A client has at most one: the schema sees to it.
+IMPORTED_PREFIX = "imported-"
 _ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _ID_LENGTH = 12
 _RANDOM_LENGTH = 43  # 43 × log2(62) = 256 bits
@@ -49,6 +51,16 @@ def secret_id_of(unverified_secret: str) -> str | None:
     # Public arithmetic over what the caller sent: nothing secret to compare in constant time.
     body, _, checksum = unverified_secret.rpartition("_")
     return parts[1] if checksum == _checksum(body) else None
+
+
+def is_id_of_ours(secret_id: str) -> bool:
+    """Tell whether ``secret_id`` is of the form that our secrets carry inside."""
+    return len(secret_id) == _ID_LENGTH and all(character in _ALPHABET for character in secret_id)
+
+
+def is_hash_of_ours(stored_hash: str) -> bool:
+    """Tell whether ``stored_hash`` is one that ``hash_secret`` makes."""
+    return bool(_CONTEXT.identify(stored_hash))
 
 
 def hash_secret(secret: str) -> str:

@@ -91,12 +91,20 @@ class DifferentClientIds(InvalidRequest):
 
 
 class InvalidClient(OAuthError):
-    """Authentication failed; who, why and which half was wrong stays in the log."""
+    """Authentication failed; who, why and which half was wrong stays in the log.
+
+    ``client_id`` is that of a registered client, for the audit log; empty when nobody knows who it was.
+    """
 
     error = "invalid_client"
     description = "Client authentication failed."
     status = 401
     extra_headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": 'Basic realm="token", charset="UTF-8"'}
+
+    def __init__(self, reason: str, *, client_id: str = "") -> None:
+        """Take the true ``reason``, for the log."""
+        super().__init__(reason)
+        self.client_id = client_id
 
 
 class UnsupportedGrantType(OAuthError):

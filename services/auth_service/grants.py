@@ -27,11 +27,15 @@ _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*")
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What goes into the access token. ``scopes`` and ``audience`` are never empty."""
+    """What goes into the access token.
+
+    ``scopes``, ``audience`` (identifiers) and ``resources`` (the short names of the same) are never empty.
+    """
 
     client_id: str
     scopes: tuple[str, ...]
     audience: tuple[str, ...]
+    resources: tuple[str, ...]
     lifetime_seconds: int
 
 
@@ -62,6 +66,7 @@ def client_credentials(client: Client, form: Form, longest_lifetime_seconds: int
         client.client_id,
         scopes=scopes,
         audience=tuple(target.identifier for target in targets),
+        resources=tuple(target.name for target in targets),
         lifetime_seconds=min(limit for limit in limits if limit is not None),
     )
 
@@ -84,17 +89,20 @@ def _targets(client: Client, requested: tuple[str, ...]) -> tuple[GrantedResourc
 
 
 def _scopes(targets: tuple[GrantedResource, ...], requested: str | None) -> tuple[str, ...]:
-    """RFC 6749 §3.3: what was asked for, in that order, or by default all that every target grants."""
-    granted = targets[0].scopes
-    if len(targets) > 1:
-        granted = granted.intersection(*(target.scopes for target in targets))
+    """RFC 6749 §3.3: what was asked for, in that order, or the defaults that every target has."""
     if requested is None:
-        if not granted:
+        defaults = _common([target.default_scopes for target in targets])
+        if not defaults:
             raise InvalidScope("no scope is granted for every requested resource")
-        return tuple(sorted(granted))
+        return tuple(sorted(defaults))
+    granted = _common([target.scopes for target in targets])
     if _SCOPE.fullmatch(requested) is None:
         raise InvalidScope("malformed scope")
     scopes = tuple(dict.fromkeys(requested.split(" ")))
     if not granted.issuperset(scopes):
         raise InvalidScope("a scope that is unknown or not granted")
     return scopes
+
+
+def _common(sets: list[frozenset[str]]) -> frozenset[str]:
+    return sets[0] if len(sets) == 1 else sets[0].intersection(*sets[1:])

@@ -139,6 +139,10 @@ def _schemas() -> dict[str, Any]:
                 "token_type": {"type": "string", "const": "Bearer"},
                 "expires_in": {"type": "integer", "description": "Seconds"},
                 "scope": text,
+                "expires_on": {
+                    "type": "integer",
+                    "description": "Unix seconds; only to a secret in the form and a short name of a resource",
+                },
             },
         },
         "Error": {

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, SecretStr
-from pydantic_settings import SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from auth_service import os_keyring
+from auth_service.key_life import KeyTiming
 from auth_service.signing_keys import SigningAlgorithm
 from steelcut.discovery import check_issuer
 from steelcut.service.logs import LogFormat
 from steelcut.service.serving import ServingSettings
-from steelcut.service.settings import HOW_TO_MAKE, DatabaseUrl, ServiceSettings
+from steelcut.service.settings import (
+    HOW_TO_MAKE,
+    ConfigurationError,
+    DatabaseUrl,
+    ServiceSettings,
+    variable_name,
+)
 
 MASTER_KEY_BYTES = 32
 
@@ -31,22 +40,30 @@ def _check_master_key(value: SecretStr) -> SecretStr:
 MasterKeyText = Annotated[SecretStr, AfterValidator(_check_master_key)]
 
 
-class AuthSettings(ServingSettings):
-    """What one process of the authorization server needs to know."""
+class _Keyring(PydanticBaseSettingsSource):
+    """The source behind ``AUTH_MASTER_KEY_KEYRING``, asked last."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
+        variable = variable_name(self.settings_cls, field_name)
+        entry = self.current_state.get(f"{field_name}_keyring")
+        if not entry:
+            return None, field_name, False
+        if self.current_state.get(field_name):
+            raise ConfigurationError([f"{variable} and {variable}_KEYRING are both set: keep one of them."])
+        return os_keyring.read(f"{variable}_KEYRING", entry), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        fields = self.settings_cls.model_fields
+        names = ("master_key", "previous_master_key")
+        values = {name: self.get_field_value(fields[name], name)[0] for name in names}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+class TimingSettings(ServiceSettings):
+    """How long what the service hands out goes on having effect."""
 
     model_config = SettingsConfigDict(env_prefix="AUTH_")
 
-    issuer: Annotated[str, AfterValidator(check_issuer)] = Field(
-        "http://127.0.0.1:8000",
-        description="URL under which clients and resource servers see this service; the token's `iss`",
-    )
-    database_url: DatabaseUrl = Field(description="PostgreSQL URL of the run-time role of the auth database")
-    master_key: MasterKeyText = Field(
-        description="32 random bytes in base64 that seal the signing keys in the database"
-    )
-    signing_algorithm: SigningAlgorithm = Field(
-        "ES256", description="Algorithm of the keys that `steelcut keys create` makes: ES256, RS256 or EdDSA"
-    )
     token_lifetime_seconds: int = Field(
         3600, ge=1, le=86_400, description="Longest life of an access token, in seconds"
     )
@@ -59,7 +76,94 @@ class AuthSettings(ServingSettings):
         le=300,
         description="How long clients and keys are kept before they are read again, in seconds",
     )
+
+    @property
+    def refresh_seconds(self) -> float:
+        """How often the keys are read again when nothing is heard: a second apart at least, in seconds."""
+        return max(self.cache_max_age_seconds, 1.0)
+
+    @property
+    def key_timing(self) -> KeyTiming:
+        """What decides when a key may be promoted or retired."""
+        return KeyTiming(
+            token_lifetime_seconds=self.token_lifetime_seconds,
+            jwks_max_age_seconds=self.jwks_max_age_seconds,
+            refresh_seconds=self.refresh_seconds,
+        )
+
+
+class KeySettings(TimingSettings):
+    """What it takes to make, to seal and to open signing keys."""
+
+    model_config = SettingsConfigDict(env_prefix="AUTH_")
+
+    master_key: MasterKeyText = Field(
+        description="32 random bytes in base64 that seal the signing keys in the database"
+    )
+    master_key_keyring: str | None = Field(
+        None,
+        description="Instead of it: the entry of the operating system's keyring that holds it, as service/username",
+    )
+    previous_master_key: MasterKeyText | None = Field(
+        None, description="While the master key is changed: the old one, until `steelcut keys reseal` is done"
+    )
+    previous_master_key_keyring: str | None = Field(
+        None, description="Instead of it: the entry of the keyring that holds the old one"
+    )
+    signing_algorithm: SigningAlgorithm = Field(
+        "ES256", description="Algorithm of new signing keys: ES256, RS256 or EdDSA"
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Ask the keyring after all others."""
+        sources = super().settings_customise_sources(
+            settings_cls, init_settings, env_settings, dotenv_settings, file_secret_settings
+        )
+        return *sources, _Keyring(settings_cls)
+
+
+class AuthSettings(ServingSettings, KeySettings):
+    """What one process of the authorization server needs to know."""
+
+    model_config = SettingsConfigDict(env_prefix="AUTH_")
+
+    issuer: Annotated[str, AfterValidator(check_issuer)] = Field(
+        "http://127.0.0.1:8000",
+        description="URL under which clients and resource servers see this service; the token's `iss`",
+    )
+    database_url: DatabaseUrl = Field(description="PostgreSQL URL of the run-time role of the auth database")
+    admin_database_url: DatabaseUrl | None = Field(
+        None,
+        description="Optional: PostgreSQL URL of the administrator role, for a process that administers too",
+    )
+    key_rotation_days: int | None = Field(
+        None,
+        ge=1,
+        le=3650,
+        description="Optional: how long a signing key signs, in days; its successor follows without anybody's help, by"
+        " the processes that have AUTH_ADMIN_DATABASE_URL",
+    )
     cache_size: int = Field(10_000, ge=1, description="How many clients one process keeps at most")
+    imported_secret_threads: int = Field(
+        2, ge=1, le=64, description="How many slow hashes of imported secrets are computed at once"
+    )
+    imported_secret_waiting: int = Field(
+        32, ge=0, le=10_000, description="How many more of them may wait; a request beyond gets 503"
+    )
+    imported_secret_remembered_seconds: float = Field(
+        3600.0,
+        ge=0,
+        le=86_400,
+        description="How long an imported secret that was right is remembered after its last use, in seconds",
+    )
     database_pool_size: int = Field(
         10, ge=1, le=1000, description="Database connections of one process at most"
     )
@@ -71,12 +175,23 @@ class AuthSettings(ServingSettings):
     log_format: LogFormat = Field("auto", description="`json`, `console`, or `auto`: console on a terminal")
 
 
-class AuthAdministrationSettings(ServiceSettings):
-    """What the command line needs to administer the authorization server; the service never reads it."""
+class AuthOwnerSettings(ServiceSettings):
+    """What `steelcut db upgrade` needs to make roles and schema; the service never reads it."""
 
     model_config = SettingsConfigDict(env_prefix="AUTH_")
 
     owner_database_url: DatabaseUrl = Field(description="PostgreSQL URL of the owner of the auth database")
     bootstrap_database_url: DatabaseUrl | None = Field(
-        None, description="Optional: PostgreSQL URL of a role that may create the roles and the auth database"
+        None,
+        description="Optional: PostgreSQL URL of a role that may create the roles and the auth database",
+    )
+
+
+class AuthAdministrationSettings(ServiceSettings):
+    """What the command line needs to administer the authorization server."""
+
+    model_config = SettingsConfigDict(env_prefix="AUTH_")
+
+    admin_database_url: DatabaseUrl = Field(
+        description="PostgreSQL URL of the administrator role of the auth database"
     )

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
+    PublicFormat,
     load_der_private_key,
 )
 from jwt.algorithms import get_default_algorithms
@@ -62,7 +63,26 @@ class SigningKey:
 
 
 def generate(algorithm: SigningAlgorithm) -> NewKey:
-    """Make a key pair; its ``kid`` is the RFC 7638 thumbprint of the public half."""
+    """Make a key pair; its ``kid`` is the RFC 7638 thumbprint of the public half.
+
+    For RSA this takes up to a second.
+    """
+    while True:
+        key = _generate(algorithm)
+        # One in 64 would look like an option on a command line.
+        if not key.kid.startswith("-"):
+            return key
+
+
+def public_key_pem(public_jwk: str) -> str:
+    """Return a published key as SubjectPublicKeyInfo (RFC 7468 §13)."""
+    jwk = orjson.loads(public_jwk)
+    public_key = get_default_algorithms()[jwk["alg"]].from_jwk(jwk)
+    pem: bytes = public_key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return pem.decode()
+
+
+def _generate(algorithm: SigningAlgorithm) -> NewKey:
     private_key = _GENERATORS[algorithm]()
     jwk = get_default_algorithms()[algorithm].to_jwk(private_key.public_key(), as_dict=True)
     public = {name: jwk[name] for name in _PUBLIC_MEMBERS[jwk["kty"]]}

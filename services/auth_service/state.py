@@ -6,16 +6,21 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import asyncpg
 
-from auth_service import queries
+from auth_service.audit import AuditTrail
+from auth_service.imported_secrets import DECOYS, ImportedSecrets
 from auth_service.key_ring import KeyRing
+from auth_service.key_rotation import KeyRotation
 from auth_service.master_key import MasterKey
+from auth_service.queries import token as queries
 from auth_service.registry import Registry
 from steelcut.errors import TemporarilyUnavailable
+from steelcut.service.listen import listening
 from steelcut.service.postgres import Database
 from steelcut.service.refusal import Refusal
 
@@ -32,56 +37,100 @@ class Process:
     log: Logger
     clock: Callable[[], float]
     database: Database
+    # As the administrator; None in a process that only serves tokens.
+    admin_database: Database | None
     registry: Registry
+    imported_secrets: ImportedSecrets
+    master_key: MasterKey
     key_ring: KeyRing
+    audit: AuditTrail
     scopes: tuple[str, ...] = ()
+    # Set when keys or resources were changed by somebody, and at every new connection that listens.
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def refresh(self) -> None:
         """Read again what is published: the keys and the scopes."""
         async with self.database.connection() as connection:
             await self.key_ring.refresh(connection)
             self.scopes = await queries.scopes(connection)
+            self.imported_secrets.use_decoys(await queries.imported_hashes(connection, DECOYS))
 
 
 @contextlib.asynccontextmanager
 async def open_process(settings: AuthSettings, log: Logger) -> AsyncIterator[Process]:
     """Connect, unseal the keys and keep them fresh until the end. Raises ``Refusal``."""
-    database = await Database.open(
-        settings.database_url.get_secret_value(),
-        application="auth service",
-        pool_size=settings.database_pool_size,
-        wait_seconds=settings.database_wait_seconds,
-    )
-    try:
+    async with contextlib.AsyncExitStack() as stack:
+        database = await Database.open(
+            settings.database_url.get_secret_value(),
+            application="auth service",
+            pool_size=settings.database_pool_size,
+            wait_seconds=settings.database_wait_seconds,
+        )
+        stack.push_async_callback(database.close)
+        admin_database = await _administration(settings)
+        if admin_database is not None:
+            stack.push_async_callback(admin_database.close)
+        master_key = MasterKey.from_settings(settings)
         process = Process(
             settings=settings,
             log=log,
             clock=time.time,
             database=database,
+            admin_database=admin_database,
             registry=Registry(
                 database,
                 max_age_seconds=settings.cache_max_age_seconds,
                 size=settings.cache_size,
                 monotonic=time.monotonic,
             ),
-            key_ring=KeyRing(MasterKey.from_base64(settings.master_key.get_secret_value())),
+            imported_secrets=ImportedSecrets.by_settings(settings, time.monotonic),
+            master_key=master_key,
+            key_ring=KeyRing(master_key, settings.key_timing),
+            audit=AuditTrail(database, log),
         )
         await _first_refresh(process)
-        keeper = asyncio.create_task(_keep_fresh(process))
-        try:
-            yield process
-        finally:
-            keeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await keeper
-    finally:
-        await database.close()
+        with contextlib.closing(process.imported_secrets):
+            async with (
+                process.audit.writing(),
+                _kept_fresh(process),
+                _hearing_of_changes(process),
+                _rotating_keys(process),
+            ):
+                yield process
+
+
+async def _administration(settings: AuthSettings) -> Database | None:
+    """Connect as the administrator, where this process was given the means to."""
+    if settings.admin_database_url is None:
+        return None
+    return await Database.open(
+        settings.admin_database_url.get_secret_value(),
+        application="auth service (administration)",
+        role="administrator",
+        pool_size=settings.database_pool_size,
+        wait_seconds=settings.database_wait_seconds,
+    )
+
+
+def _rotating_keys(process: Process) -> contextlib.AbstractAsyncContextManager[None]:
+    settings = process.settings
+    if process.admin_database is None or settings.key_rotation_days is None:
+        return contextlib.nullcontext()
+    rotation = KeyRotation(
+        process.admin_database,
+        master_key=process.master_key,
+        algorithm=settings.signing_algorithm,
+        timing=settings.key_timing,
+        every=timedelta(days=settings.key_rotation_days),
+        log=process.log,
+    )
+    return rotation.running()
 
 
 async def _first_refresh(process: Process) -> None:
     try:
         await process.refresh()
-    except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError):
+    except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError, asyncpg.UndefinedFunctionError):
         raise Refusal(
             "The auth database has not the schema of this version: run `steelcut db upgrade`."
         ) from None
@@ -95,11 +144,43 @@ async def _first_refresh(process: Process) -> None:
         process.log.warning("no signing key yet: run `steelcut keys create`")
 
 
+@contextlib.asynccontextmanager
+async def _kept_fresh(process: Process) -> AsyncIterator[None]:
+    keeper = asyncio.create_task(_keep_fresh(process))
+    try:
+        yield
+    finally:
+        keeper.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await keeper
+
+
+def _hearing_of_changes(process: Process) -> contextlib.AbstractAsyncContextManager[None]:
+    def resources_changed(_: str) -> None:
+        process.registry.forget_all()
+        process.changed.set()
+
+    def missed() -> None:
+        resources_changed("")
+
+    return listening(
+        process.settings.database_url.get_secret_value(),
+        {
+            "steelcut_clients": process.registry.forget,
+            "steelcut_resources": resources_changed,
+            "steelcut_keys": lambda _: process.changed.set(),
+        },
+        missed=missed,
+        log=process.log,
+    )
+
+
 async def _keep_fresh(process: Process) -> None:
-    # At least a second apart, also where a cache age of 0 turns the caching of clients off.
-    period = max(process.settings.cache_max_age_seconds, 1.0)
     while True:
-        await asyncio.sleep(period)
+        with contextlib.suppress(TimeoutError):
+            # Also where a cache age of 0 turns the caching of clients off.
+            await asyncio.wait_for(process.changed.wait(), process.settings.refresh_seconds)
+        process.changed.clear()
         try:
             await process.refresh()
         except TemporarilyUnavailable as error:

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, TypeVar
 import asyncpg
 from pydantic import SecretStr
 
-from auth_service.administration import AdministrationError
+from auth_service.administration.errors import AdministrationError
+from auth_service.settings import AuthAdministrationSettings
 from resource_service.errors import DocumentError
 from steelcut.service import migrations
 from steelcut_cli.errors import Refusal
+from steelcut_cli.settings import read
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
@@ -35,7 +37,10 @@ def with_connection(url: SecretStr, work: Callable[[Connection], Awaitable[Resul
     except asyncpg.UndefinedColumnError:
         raise Refusal("The schema is of another version: run `steelcut db upgrade`.") from None
     except asyncpg.InsufficientPrivilegeError:
-        raise Refusal("The role in the database URL may not do this: give the owner's URL.") from None
+        raise Refusal(
+            "The role in the database URL may not do this: AUTH_ADMIN_DATABASE_URL takes the administrator's URL, "
+            "RESOURCE_OWNER_DATABASE_URL the owner's."
+        ) from None
     except asyncpg.DataError:
         raise Refusal("An argument holds characters that no name has.") from None
     except (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError):
@@ -45,6 +50,14 @@ def with_connection(url: SecretStr, work: Callable[[Connection], Awaitable[Resul
     except asyncpg.PostgresError as error:
         # Not its message, which may quote rows.
         raise Refusal(f"PostgreSQL refused ({type(error).__name__}, SQLSTATE {error.sqlstate}).") from None
+
+
+def administer(work: Callable[[Connection], Awaitable[Result]]) -> Result:
+    """Do ``work`` on the auth database as its administrator, by AUTH_ADMIN_DATABASE_URL.
+
+    Raises :class:`Refusal` as ``with_connection`` does, and :class:`Misuse` without a usable URL.
+    """
+    return with_connection(read(AuthAdministrationSettings).admin_database_url, work)
 
 
 async def _connected(url: SecretStr, work: Callable[[Connection], Awaitable[Result]]) -> Result:

@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from steelcut.service.migrations import DatabaseAccess
     from steelcut_cli.connections import Connection
 
-app = typer.Typer(
-    no_args_is_help=True, help="Make and check the two databases: schema, owner, run-time role, rights."
-)
+app = typer.Typer(no_args_is_help=True, help="Make and check the two databases: schema, roles, rights.")
 
 
 class Service(enum.StrEnum):
@@ -57,11 +55,11 @@ def upgrade(
     ] = False,
     as_json: output.AsJson = False,
 ) -> None:
-    """Bring the schema to the newest revision and give the run-time role its rights.
+    """Bring the schema to the newest revision and give each role its rights.
 
-    Running it again changes nothing. Reads, for each database, AUTH_OWNER_DATABASE_URL and AUTH_DATABASE_URL
-    (RESOURCE_… likewise). With AUTH_BOOTSTRAP_DATABASE_URL, a role that may create roles and databases, it first
-    makes the owner, the run-time role and the database that the other two URLs name.
+    Running it again changes nothing. Reads AUTH_OWNER_DATABASE_URL, AUTH_ADMIN_DATABASE_URL and AUTH_DATABASE_URL;
+    RESOURCE_OWNER_DATABASE_URL and RESOURCE_DATABASE_URL. With AUTH_BOOTSTRAP_DATABASE_URL, a role that may create
+    roles and databases, it first makes the roles and the database that the other URLs name (RESOURCE_… likewise).
     """
     from steelcut.service import migrations
 
@@ -81,8 +79,8 @@ def upgrade(
 def check(services: Which = None, as_json: output.AsJson = False) -> None:
     """Say whether the services can run on their databases; exit 1 when one cannot.
 
-    Looks at reachability, the revision of the schema, and whether the run-time role is what it must be: another
-    role than the owner.
+    Looks at reachability, the revision of the schema, and whether the other roles are what they must be: none of
+    them the owner, a superuser, or each other.
     """
     reports = [
         _check(service, access) for service, access in [(s, _access(s)) for s in services or list(Service)]
@@ -106,23 +104,35 @@ def _check(service: Service, access: DatabaseAccess) -> DatabaseReport:
 
 
 def _role_problem(access: DatabaseAccess) -> str | None:
+    from steelcut.service import migrations
+
+    owner, runtime = migrations.role_of(access.owner)[0], migrations.role_of(access.runtime)[0]
+    if runtime == owner:
+        return "the run-time role is the owner: the service would refuse to start"
+    problem = _connection_problem("the run-time role", access.runtime, "the service would refuse to start")
+    if problem or access.admin is None:
+        return problem
+    admin = migrations.role_of(access.admin)[0]
+    if admin in (owner, runtime):
+        which = "owner" if admin == owner else "run-time role"
+        return f"the administrator role is the {which}: give it one of its own"
+    return _connection_problem(
+        "the administrator role", access.admin, "give it a role that changes rows only"
+    )
+
+
+def _connection_problem(role: str, url: str, superuser: str) -> str | None:
     from pydantic import SecretStr
 
-    from steelcut.service import migrations
     from steelcut_cli.connections import with_connection
-
-    if migrations.role_of(access.owner)[0] == migrations.role_of(access.runtime)[0]:
-        return "the run-time role is the owner: the service would refuse to start"
 
     async def privileged(connection: Connection) -> bool:
         return bool(await connection.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = current_user"))
 
     try:
-        if with_connection(SecretStr(access.runtime), privileged):
-            return "the run-time role is a superuser: the service would refuse to start"
+        return f"{role} is a superuser: {superuser}" if with_connection(SecretStr(url), privileged) else None
     except Refusal as refusal:
-        return f"the run-time role cannot connect: {refusal}"
-    return None
+        return f"{role} cannot connect: {refusal}"
 
 
 def _access(service: Service) -> DatabaseAccess:
@@ -130,10 +140,12 @@ def _access(service: Service) -> DatabaseAccess:
     from steelcut_cli.settings import AuthDatabaseSettings, ResourceDatabaseSettings, read
 
     settings = read(AuthDatabaseSettings) if service is Service.auth else read(ResourceDatabaseSettings)
+    admin = settings.admin_database_url if isinstance(settings, AuthDatabaseSettings) else None
     bootstrap = settings.bootstrap_database_url
     return DatabaseAccess(
         owner=settings.owner_database_url.get_secret_value(),
         runtime=settings.database_url.get_secret_value(),
+        admin=admin.get_secret_value() if admin else None,
         bootstrap=bootstrap.get_secret_value() if bootstrap else None,
     )
 

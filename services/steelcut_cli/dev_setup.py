@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import SecretStr
 
-from auth_service import administration
+from auth_service.administration.actor import terminal_actor
+from auth_service.administration.clients import create_client, show_client
+from auth_service.administration.errors import NotFound
+from auth_service.administration.keys import create_key, list_keys
+from auth_service.administration.resources import create_resource, list_resources, update_resource
 from auth_service.master_key import MasterKey
 from resource_service import documents
 from steelcut.service import migrations
@@ -36,7 +40,7 @@ def prepare(
     for service in ("auth", "resource"):
         say(f"{service} database", _migrate(service, databases))
     kept = with_connection(
-        SecretStr(databases["AUTH_OWNER_DATABASE_URL"]),
+        SecretStr(databases["AUTH_ADMIN_DATABASE_URL"]),
         lambda connection: _register(say, connection, directory, kept, urls),
     )
     with_connection(
@@ -47,13 +51,13 @@ def prepare(
     caller = dev_state.caller_environment(kept, urls)
     dev_state.write_private(directory.env_file, dev_state.env_file_text(caller, public, databases))
     return kept, {
-        "auth_service": _only(public | databases, "AUTH_", "AUTH_OWNER", "AUTH_BOOTSTRAP"),
+        "auth_service": _only(public | databases, "AUTH_", "AUTH_OWNER", "AUTH_ADMIN", "AUTH_BOOTSTRAP"),
         "resource_service": _only(public | databases, "RESOURCE_", "RESOURCE_OWNER", "RESOURCE_BOOTSTRAP"),
     }
 
 
 def _only(environment: dict[str, str], prefix: str, *withheld: str) -> dict[str, str]:
-    """Return what one service may know: nothing of the other one's, nothing of the owner's."""
+    """Return what one service may know: nothing of the other one's, of the owner's or of the administrator's."""
     known = {
         name: value
         for name, value in environment.items()
@@ -68,6 +72,7 @@ def _migrate(service: str, databases: dict[str, str]) -> str:
     access = migrations.DatabaseAccess(
         owner=databases[f"{prefix}_OWNER_DATABASE_URL"],
         runtime=databases[f"{prefix}_DATABASE_URL"],
+        admin=databases.get(f"{prefix}_ADMIN_DATABASE_URL"),
         bootstrap=databases[f"{prefix}_BOOTSTRAP_DATABASE_URL"],
     )
     try:
@@ -81,29 +86,39 @@ async def _register(
     say: Say, connection: Connection, directory: StateDirectory, kept: Secrets, urls: Urls
 ) -> Secrets:
     """Make the key, the resource and the client that are not there yet."""
-    keys = await administration.list_keys(connection)
+    keys = await list_keys(connection)
     if not keys:
         # RS256 and EdDSA are a matter of `steelcut keys create`.
-        keys = [await administration.create_key(connection, MasterKey.from_base64(kept.master_key), "ES256")]
-    say("signing key", f"{keys[0].algorithm} {keys[0].kid}")
+        keys = [
+            await create_key(connection, terminal_actor(), MasterKey.from_base64(kept.master_key), "ES256")
+        ]
+    signing = next(key for key in keys if key.state == "active")
+    say("signing key", f"{signing.algorithm} {signing.kid}")
 
-    known = {resource.name: resource for resource in await administration.list_resources(connection)}
+    known = {resource.name: resource for resource in await list_resources(connection)}
     if dev_state.RESOURCE not in known:
-        await administration.create_resource(connection, dev_state.RESOURCE, urls.document, dev_state.SCOPES)
+        await create_resource(
+            connection, terminal_actor(), dev_state.RESOURCE, urls.document, dev_state.SCOPES
+        )
     elif known[dev_state.RESOURCE].identifier != urls.document:
         # The identifier is the URL under which clients see the resource, and today's port is another one.
-        await connection.execute(
-            "UPDATE resources SET identifier = $2 WHERE name = $1", dev_state.RESOURCE, urls.document
-        )
+        await update_resource(connection, terminal_actor(), dev_state.RESOURCE, {"identifier": urls.document})
     say("resource", f"{dev_state.RESOURCE}, scopes {' '.join(dev_state.SCOPES)}, identifier {urls.document}")
 
-    clients = {client.client_id for client in await administration.list_clients(connection)}
-    if kept.client_id not in clients:
+    if not kept.client_id or not await _is_registered(connection, kept.client_id):
         grants = {dev_state.RESOURCE: dev_state.SCOPES}
-        new = await administration.create_client(connection, dev_state.CLIENT_NAME, grants)
+        new = await create_client(connection, terminal_actor(), dev_state.CLIENT_NAME, grants)
         kept = directory.keep_client(kept, new.client.client_id, new.secret)
     say("client", f"{dev_state.CLIENT_NAME}, id {kept.client_id}")
     return kept
+
+
+async def _is_registered(connection: Connection, client_id: str) -> bool:
+    try:
+        await show_client(connection, client_id)
+    except NotFound:
+        return False
+    return True
 
 
 async def _publish(say: Say, connection: Connection, urls: Urls) -> None:

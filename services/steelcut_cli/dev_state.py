@@ -27,6 +27,7 @@ class Secrets:
     resource_owner_password: str = field(repr=False)
     resource_runtime_password: str = field(repr=False)
     master_key: str = field(repr=False)
+    auth_admin_password: str = field(repr=False)
     client_id: str = ""
     client_secret: str = field(default="", repr=False)
 
@@ -39,6 +40,7 @@ class Secrets:
             resource_owner_password=secrets.token_hex(24),
             resource_runtime_password=secrets.token_hex(24),
             master_key=base64.b64encode(secrets.token_bytes(32)).decode(),
+            auth_admin_password=secrets.token_hex(24),
         )
 
 
@@ -103,7 +105,9 @@ class StateDirectory:
                 raise Refusal(f"{self._secrets} is missing: remove {self.path} to start afresh.")
             return self.keep(Secrets.fresh())
         try:
-            return Secrets(**json.loads(self._secrets.read_text(encoding="utf-8")))
+            known = json.loads(self._secrets.read_text(encoding="utf-8"))
+            # A directory of version 0.1.0 has no administrator yet.
+            return self.keep(Secrets(**{"auth_admin_password": secrets.token_hex(24), **known}))
         except (OSError, ValueError, TypeError):
             raise Refusal(f"{self._secrets} cannot be read: remove {self.path} to start afresh.") from None
 
@@ -130,6 +134,7 @@ def database_environment(kept: Secrets, server: str, superuser_url: str) -> dict
     return {
         "AUTH_DATABASE_URL": url("auth", "steelcut_auth", kept.auth_runtime_password),
         "AUTH_OWNER_DATABASE_URL": url("auth", "steelcut_auth_owner", kept.auth_owner_password),
+        "AUTH_ADMIN_DATABASE_URL": url("auth", "steelcut_auth_admin", kept.auth_admin_password),
         "AUTH_BOOTSTRAP_DATABASE_URL": superuser_url,
         "AUTH_MASTER_KEY": kept.master_key,
         "RESOURCE_DATABASE_URL": url("resource", "steelcut_resource", kept.resource_runtime_password),

@@ -30,7 +30,8 @@ PLACEHOLDER: Final = "change-me"
 # The passwords by which docker-compose.yml makes its two database servers and their roles.
 PASSWORDS: Final = {
     "AUTH_DB_PASSWORD": "superuser of the auth database server",
-    "AUTH_OWNER_PASSWORD": "role steelcut_auth_owner: migrations and administration",
+    "AUTH_OWNER_PASSWORD": "role steelcut_auth_owner: migrations",
+    "AUTH_ADMIN_PASSWORD": "role steelcut_auth_admin: administration",
     "AUTH_RUNTIME_PASSWORD": "role steelcut_auth: what the auth service runs as",
     "RESOURCE_DB_PASSWORD": "superuser of the resource database server",
     "RESOURCE_OWNER_PASSWORD": "role steelcut_resource_owner: migrations and administration",
@@ -117,22 +118,26 @@ def _database_urls(service: str, passwords: dict[str, str]) -> Iterator[str]:
     yield f"{prefix}_DATABASE_URL=postgresql://{database}:{passwords[f'{prefix}_RUNTIME_PASSWORD']}@{server}/{database}"
     owner = passwords[f"{prefix}_OWNER_PASSWORD"]
     yield f"{prefix}_OWNER_DATABASE_URL=postgresql://{database}_owner:{owner}@{server}/{database}"
+    if admin := passwords.get(f"{prefix}_ADMIN_PASSWORD"):
+        yield f"{prefix}_ADMIN_DATABASE_URL=postgresql://{database}_admin:{admin}@{server}/{database}"
     superuser = passwords[f"{prefix}_DB_PASSWORD"]
     yield f"{prefix}_BOOTSTRAP_DATABASE_URL=postgresql://postgres:{superuser}@{server}/postgres"
 
 
 def sections() -> dict[str, list[Variable]]:
     """Return every variable by who reads it, in the order of the settings classes."""
-    from auth_service.settings import AuthAdministrationSettings, AuthSettings
+    from auth_service.settings import AuthAdministrationSettings, AuthOwnerSettings, AuthSettings
     from resource_service.settings import ResourceAdministrationSettings, ResourceSettings
-    from steelcut_cli.settings import CallerSettings
+    from steelcut_cli.settings import CallerSettings, SteelcutOAuthSettings
 
     classes: dict[str, type[ServiceSettings]] = {
         "auth_service": AuthSettings,
         "resource_service": ResourceSettings,
-        "steelcut db, keys, resources, clients": AuthAdministrationSettings,
+        "steelcut keys, resources, scopes, clients, secrets, import, export": AuthAdministrationSettings,
+        "steelcut db": AuthOwnerSettings,
         "steelcut db, documents": ResourceAdministrationSettings,
         "steelcut token, fetch": CallerSettings,
+        "steelcut import steelcut-oauth": SteelcutOAuthSettings,
     }
     found = {title: _variables(settings_class) for title, settings_class in classes.items()}
     found["docker compose"] = [Variable(name, None, True, text, True) for name, text in PASSWORDS.items()]

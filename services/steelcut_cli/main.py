@@ -11,7 +11,20 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
-from steelcut_cli import calling, clients, database, dev, documents, environment, keys, output, resources
+from steelcut_cli import (
+    calling,
+    clients,
+    database,
+    dev,
+    documents,
+    environment,
+    keys,
+    output,
+    resources,
+    scopes,
+    secrets,
+    transfer,
+)
 from steelcut_cli.errors import Refusal
 
 EXIT_UNEXPECTED: Final = 1
@@ -29,8 +42,12 @@ app.command("dev", epilog=dev.EXAMPLES)(dev.dev)
 app.add_typer(database.app, name="db")
 app.add_typer(keys.app, name="keys")
 app.add_typer(resources.app, name="resources")
+app.add_typer(scopes.app, name="scopes")
 app.add_typer(clients.app, name="clients")
+app.add_typer(secrets.app, name="secrets")
 app.add_typer(documents.app, name="documents")
+app.add_typer(transfer.app, name="import")
+app.command("export", epilog=transfer.EXPORT_EXAMPLES)(transfer.export)
 app.command("token", epilog=calling.TOKEN_EXAMPLES)(calling.token)
 app.command("fetch", epilog=calling.FETCH_EXAMPLES)(calling.fetch)
 app.command("env", epilog=environment.EXAMPLES)(environment.env)

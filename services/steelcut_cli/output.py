@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 
 import typer
@@ -14,9 +14,12 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from steelcut_cli.errors import Refusal
+
 # Where no terminal says how wide it is, nothing is folded or cut: somebody is going to grep it.
 UNBOUNDED_COLUMNS: Final = 100_000
 
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs, instead of text for people.")]
 
 
@@ -78,9 +81,28 @@ def sentence(error: Exception) -> str:
     return f"{text[:1].upper()}{text[1:]}."
 
 
-def moment(value: datetime) -> str:
-    """Return a point in time as people read it: UTC, to the second."""
-    return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+def moment(value: datetime | None, none: str = "") -> str:
+    """Return a point in time as people read it: UTC, to the second; ``none`` where there is none."""
+    return none if value is None else f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask the person at the terminal before something is lost; not with --yes, and not where nobody can answer.
+
+    Raises :class:`Refusal` when they think better of it.
+    """
+    # On stderr, as everything that is not the result.
+    if not yes and sys.stdin.isatty() and not typer.confirm(question, err=True):
+        raise Refusal("Nothing was changed.")
+
+
+def duration(value: timedelta) -> str:
+    """Return a length of time as people say it, in its largest unit: 40 s, 5 min, 3 h, 12 d."""
+    seconds = max(int(value.total_seconds()), 0)
+    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
 
 
 def complain(sentence: str) -> None:

@@ -7,8 +7,13 @@ from typing import TypeVar
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from auth_service.settings import AuthAdministrationSettings, MasterKeyText
-from auth_service.signing_keys import SigningAlgorithm
+import auth_service.settings
+from auth_service.settings import (
+    AuthAdministrationSettings,
+    AuthOwnerSettings,
+    MasterKeyText,
+    TimingSettings,
+)
 from resource_service.settings import ResourceAdministrationSettings
 from steelcut.service.settings import ConfigurationError, DatabaseUrl, ServiceSettings, load
 from steelcut_cli.errors import Misuse
@@ -16,8 +21,8 @@ from steelcut_cli.errors import Misuse
 Settings = TypeVar("Settings", bound=ServiceSettings)
 
 
-class AuthDatabaseSettings(AuthAdministrationSettings):
-    """Everybody who reaches the auth database: the owner, who makes them, and the run-time role."""
+class AuthDatabaseSettings(AuthOwnerSettings, AuthAdministrationSettings):
+    """Everybody who reaches the auth database: the owner, who makes them, the administrator, the run-time role."""
 
     database_url: DatabaseUrl = Field(description="PostgreSQL URL of the run-time role of the auth database")
 
@@ -30,13 +35,31 @@ class ResourceDatabaseSettings(ResourceAdministrationSettings):
     )
 
 
-class KeySettings(AuthAdministrationSettings):
-    """What making a signing key takes."""
+class KeyTimingSettings(AuthAdministrationSettings, TimingSettings):
+    """What it takes to decide whether a signing key may go on to its next state."""
 
-    master_key: MasterKeyText = Field(
-        description="32 random bytes in base64 that seal the signing keys in the database"
+
+class KeySettings(AuthAdministrationSettings, auth_service.settings.KeySettings):
+    """What it takes to make a signing key and to seal it."""
+
+
+class StoredMasterKeySettings(ServiceSettings):
+    """What `steelcut keys store-master-key` reads: the master key, and where to put it."""
+
+    model_config = SettingsConfigDict(env_prefix="AUTH_")
+
+    master_key: MasterKeyText | None = Field(None, description="The master key to store")
+    master_key_keyring: str | None = Field(None, description="The entry of the keyring, as service/username")
+
+
+class SteelcutOAuthSettings(ServiceSettings):
+    """Where the clients of Steelcut-OAuth are."""
+
+    model_config = SettingsConfigDict(env_prefix="STEELCUT_OAUTH_")
+
+    database_url: DatabaseUrl | None = Field(
+        None, description="PostgreSQL URL of the database of Steelcut-OAuth, whose clients are imported"
     )
-    signing_algorithm: SigningAlgorithm = Field("ES256", description="Algorithm of the keys to make")
 
 
 class PublicUrlSettings(ServiceSettings):

@@ -14,13 +14,13 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
-from auth_service import administration
-from auth_service.administration import AdministrationError
+from auth_service.administration.errors import AdministrationError
+from auth_service.administration.keys import create_key
 from auth_service.master_key import MasterKey, SealBroken
 from auth_service.settings import AuthSettings
 from steelcut.service.serving import run
 from tests.support.databases import Databases
-from tests.support.system import GRANT, System, seed
+from tests.support.system import ACTOR, GRANT, System, seed
 
 
 def new_master_key() -> str:
@@ -227,7 +227,7 @@ async def test_key_made_after_the_start_is_taken_up(databases: Databases) -> Non
         unready = await http.get("/readyz")
         refused = await http.post("/token", data=GRANT, auth=system.client.basic)
         master_key = MasterKey.from_base64(system.master_key)
-        await system.as_owner(lambda c: administration.create_key(c, master_key, "ES256"))
+        await system.as_admin(lambda c: create_key(c, ACTOR, master_key, "ES256"))
         await system.auth_process.refresh()
         ready = await http.get("/readyz")
     assert (unready.status_code, ready.status_code) == (503, 200)
@@ -240,7 +240,7 @@ async def test_second_key_waits_for_its_promotion(start_system: Any) -> None:
     """A second key is published but does not sign: no verifier could know it yet."""
     system: System = await start_system()
     master_key = MasterKey.from_base64(system.master_key)
-    second = await system.as_owner(lambda c: administration.create_key(c, master_key, "EdDSA"))
+    second = await system.as_admin(lambda c: create_key(c, ACTOR, master_key, "EdDSA"))
     await system.auth_process.refresh()
     async with httpx.AsyncClient(base_url=system.issuer, trust_env=False) as http:
         keys = (await http.get("/.well-known/jwks.json")).json()["keys"]
@@ -253,4 +253,4 @@ async def test_key_under_another_master_key_is_not_made(system: System) -> None:
     """An operator with the wrong master key is stopped before a key that no service could open exists."""
     wrong = MasterKey.from_base64(new_master_key())
     with pytest.raises(AdministrationError, match="sealed under the master key"):
-        await system.as_owner(lambda c: administration.create_key(c, wrong, "ES256"))
+        await system.as_admin(lambda c: create_key(c, ACTOR, wrong, "ES256"))

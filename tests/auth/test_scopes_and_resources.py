@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from auth_service import administration
+from auth_service.administration.resources import create_resource
 from tests.support.databases import Templates
-from tests.support.system import GRANT, RESOURCE, Registered, System, running_system
+from tests.support.system import ACTOR, GRANT, RESOURCE, Registered, System, running_system
 
 ORDERS = "https://orders.example.com/v1"
 BILLS = "https://bills.example.com/v1"
@@ -22,10 +22,8 @@ BILLS = "https://bills.example.com/v1"
 async def shop(templates: Templates) -> AsyncIterator[System]:
     """A system with two more resources, of other scopes and lifetimes."""
     async with running_system(await templates.clone()) as system:
-        await system.as_owner(
-            lambda c: administration.create_resource(c, "orders", ORDERS, ["read", "cancel"], 600)
-        )
-        await system.as_owner(lambda c: administration.create_resource(c, "bills", BILLS, ["read", "pay"]))
+        await system.as_admin(lambda c: create_resource(c, ACTOR, "orders", ORDERS, ["read", "cancel"], 600))
+        await system.as_admin(lambda c: create_resource(c, ACTOR, "bills", BILLS, ["read", "pay"]))
         yield system
 
 

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 import pytest
 
@@ -27,6 +28,7 @@ def operator(databases: Databases) -> dict[str, str]:
     """The variables of somebody who administers two empty databases."""
     return {
         "AUTH_OWNER_DATABASE_URL": databases.auth.owner,
+        "AUTH_ADMIN_DATABASE_URL": databases.auth_admin,
         "AUTH_DATABASE_URL": databases.auth.runtime,
         "AUTH_MASTER_KEY": base64.b64encode(secrets.token_bytes(32)).decode(),
         "RESOURCE_OWNER_DATABASE_URL": databases.resource.owner,
@@ -59,10 +61,8 @@ def as_client(caller: dict[str, str]) -> Steelcut:
 
 
 def _runner(variables: Mapping[str, str]) -> Steelcut:
-    async def run(*arguments: str, env: Mapping[str, str] | None = None, stdin: bytes = b"") -> Outcome:
+    async def run(*arguments: str, env: Mapping[str, str] | None = None, **given: Any) -> Outcome:
         # In a thread, because the command has an event loop of its own and the services run in ours.
-        return await asyncio.to_thread(
-            terminal.run, *arguments, env={**variables, **(env or {})}, stdin=stdin
-        )
+        return await asyncio.to_thread(terminal.run, *arguments, env={**variables, **(env or {})}, **given)
 
     return run

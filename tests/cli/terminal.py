@@ -7,11 +7,11 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 from unittest import mock
 
 from steelcut_cli import main
@@ -49,12 +49,31 @@ def environment(given: Mapping[str, str]) -> dict[str, str]:
     return {**neutral, "COLUMNS": "200", "NO_COLOR": "1", **given}
 
 
-def run(*arguments: str, env: Mapping[str, str] | None = None, stdin: bytes = b"") -> Outcome:
-    """Run the command in this process, without a terminal. Not from a running event loop: it starts its own."""
+def run(
+    *arguments: str, env: Mapping[str, str] | None = None, stdin: bytes = b"", typed: str | None = None
+) -> Outcome:
+    """Run the command in this process, without a terminal, unless something is ``typed`` at one.
+
+    Not from a running event loop: it starts its own.
+    """
+    with _keyboard(typed) if typed is not None else io.TextIOWrapper(io.BytesIO(stdin)) as given:
+        return _run(arguments, environment(env or {}), given)
+
+
+@contextmanager
+def _keyboard(typed: str) -> Iterator[TextIO]:
+    ours, theirs = os.openpty()
+    os.write(ours, typed.encode())
+    with os.fdopen(theirs) as given:
+        yield given
+    os.close(ours)
+
+
+def _run(arguments: tuple[str, ...], variables: dict[str, str], given: TextIO) -> Outcome:
     out, err = io.TextIOWrapper(io.BytesIO()), io.TextIOWrapper(io.BytesIO())
     with (
-        mock.patch.dict(os.environ, environment(env or {}), clear=True),
-        mock.patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin))),
+        mock.patch.dict(os.environ, variables, clear=True),
+        mock.patch.object(sys, "stdin", given),
         redirect_stdout(out),
         redirect_stderr(err),
     ):

@@ -39,8 +39,10 @@ async def test_keys_are_shown_without_their_private_part(steelcut: Steelcut) -> 
     await steelcut("keys", "create")
     shown = await steelcut("keys", "list")
     listed = await steelcut("keys", "list", "--json")
-    assert shown.out.splitlines()[0].split() == ["kid", "algorithm", "state", "created"]
-    assert set(listed.json[0]) == {"kid", "algorithm", "state", "created_at"}
+    assert shown.out.splitlines()[0].split() == ["kid", "algorithm", "state", "age", "next", "step"]
+    moments = {"created_at", "activated_at", "retiring_at", "retired_at", "next_at"}
+    others = {"kid", "algorithm", "state", "compromised", "master_key_id", "next_action"}
+    assert set(listed.json[0]) == moments | others
 
 
 async def test_another_master_key_makes_no_key(steelcut: Steelcut) -> None:
@@ -87,8 +89,9 @@ async def test_client_as_json_holds_its_secret_once(steelcut: Steelcut) -> None:
     assert SECRET.fullmatch(made.json["client_secret"])
     assert made.out.count(made.json["client_secret"]) == 1
     assert made.json["grants"] == {"api_v0.0.1": ["read"]}
-    shown = await steelcut("clients", "show", made.json["client_id"], "--json")
-    assert shown.json == {name: value for name, value in made.json.items() if name != "client_secret"}
+    shown = (await steelcut("clients", "show", made.json["client_id"], "--json")).json
+    assert [secret["secret_id"] for secret in shown.pop("secrets")] == made.json["secret_ids"]
+    assert shown == {name: value for name, value in made.json.items() if name != "client_secret"}
 
 
 async def test_client_of_several_resources(steelcut: Steelcut) -> None:
@@ -164,7 +167,7 @@ async def test_name_from_the_database_commands_no_terminal(
     """Whoever writes to the database by other ways still cannot steer the operator's terminal."""
     await _resource(steelcut)
     await steelcut("clients", "create", "Jane Doe", "-g", "api_v0.0.1=read", "--client-id", "jane")
-    connection = await asyncpg.connect(operator["AUTH_OWNER_DATABASE_URL"])
+    connection = await asyncpg.connect(operator["AUTH_ADMIN_DATABASE_URL"])
     await connection.execute("UPDATE clients SET name = $1", "[red]\x1b]0;owned\x07")
     await connection.close()
     for arguments in (["list"], ["show", "jane"]):
@@ -175,9 +178,9 @@ async def test_name_from_the_database_commands_no_terminal(
 @pytest.mark.parametrize("noun", ["keys", "resources", "clients"])
 async def test_missing_variable_is_named(steelcut: Steelcut, noun: str) -> None:
     """Exit code 2: the configuration is wrong, not the database."""
-    refused = await steelcut(noun, "list", env={"AUTH_OWNER_DATABASE_URL": ""})
+    refused = await steelcut(noun, "list", env={"AUTH_ADMIN_DATABASE_URL": ""})
     assert refused.code == 2
-    assert refused.sentence.startswith("AUTH_OWNER_DATABASE_URL is not set: ")
+    assert refused.sentence.startswith("AUTH_ADMIN_DATABASE_URL is not set: ")
 
 
 async def test_database_url_from_a_file(
@@ -185,9 +188,9 @@ async def test_database_url_from_a_file(
 ) -> None:
     """NAME_FILE stands in for NAME, as containers hand over secrets."""
     file = tmp_path_factory.mktemp("secrets") / "url"
-    file.write_text(operator["AUTH_OWNER_DATABASE_URL"] + "\n")
+    file.write_text(operator["AUTH_ADMIN_DATABASE_URL"] + "\n")
     listed = await steelcut(
-        "keys", "list", env={"AUTH_OWNER_DATABASE_URL": "", "AUTH_OWNER_DATABASE_URL_FILE": str(file)}
+        "keys", "list", env={"AUTH_ADMIN_DATABASE_URL": "", "AUTH_ADMIN_DATABASE_URL_FILE": str(file)}
     )
     assert listed.code == 0
 
@@ -195,8 +198,8 @@ async def test_database_url_from_a_file(
 @pytest.mark.parametrize(
     ("part", "other", "sentence"),
     [
-        (r"auth_owner:", "nobody:", "PostgreSQL refuses the role nobody or its password."),
-        (r"-password@", "-wrong@", "PostgreSQL refuses the role auth_owner or its password."),
+        (r"auth_admin:", "nobody:", "PostgreSQL refuses the role nobody or its password."),
+        (r"-password@", "-wrong@", "PostgreSQL refuses the role auth_admin or its password."),
         (r":\d+/", ":1/", "PostgreSQL does not answer: "),
         (r":\d+/", ":port/", "The database URL cannot be used"),
         (r"/auth_\d+$", "/other", "The database other does not exist"),
@@ -206,8 +209,8 @@ async def test_unusable_database_url_is_explained_without_its_password(
     steelcut: Steelcut, operator: dict[str, str], part: str, other: str, sentence: str
 ) -> None:
     """The sentence tells what to correct."""
-    url = re.sub(part, other, operator["AUTH_OWNER_DATABASE_URL"])
-    refused = await steelcut("keys", "list", env={"AUTH_OWNER_DATABASE_URL": url})
+    url = re.sub(part, other, operator["AUTH_ADMIN_DATABASE_URL"])
+    refused = await steelcut("keys", "list", env={"AUTH_ADMIN_DATABASE_URL": url})
     assert refused.code == 1
     assert refused.sentence.startswith(sentence)
     assert "-password" not in refused.err
@@ -218,7 +221,7 @@ async def test_run_time_role_may_administer_nothing(steelcut: Steelcut, operator
     """What a service runs as changes no client, key or document, not even by our own command."""
     await _resource(steelcut)
     runtime = {
-        "AUTH_OWNER_DATABASE_URL": operator["AUTH_DATABASE_URL"],
+        "AUTH_ADMIN_DATABASE_URL": operator["AUTH_DATABASE_URL"],
         "RESOURCE_OWNER_DATABASE_URL": operator["RESOURCE_DATABASE_URL"],
     }
     for arguments in (
@@ -230,4 +233,6 @@ async def test_run_time_role_may_administer_nothing(steelcut: Steelcut, operator
     ):
         refused = await steelcut(*arguments, env=runtime, stdin=b"{}")
         assert refused.code == 1
-        assert refused.sentence == "The role in the database URL may not do this: give the owner's URL."
+        assert refused.sentence.startswith(
+            "The role in the database URL may not do this: AUTH_ADMIN_DATABASE_URL takes the administrator's"
+        )

@@ -11,7 +11,7 @@ import pytest
 from steelcut_cli.embedded_postgres import EmbeddedPostgres
 from tests.cli.conftest import Steelcut
 
-ROLES = ("fresh_auth_owner", "fresh_auth", "fresh_resource_owner", "fresh_resource")
+ROLES = ("fresh_auth_owner", "fresh_auth_admin", "fresh_auth", "fresh_resource_owner", "fresh_resource")
 DATABASES = ("fresh_auth", "fresh_resource")
 
 
@@ -22,6 +22,7 @@ async def newcomer(postgres: EmbeddedPostgres) -> AsyncIterator[dict[str, str]]:
     yield {
         "AUTH_BOOTSTRAP_DATABASE_URL": postgres.dsn(),
         "AUTH_OWNER_DATABASE_URL": f"postgresql://fresh_auth_owner:o%40wn@{server}/fresh_auth",
+        "AUTH_ADMIN_DATABASE_URL": f"postgresql://fresh_auth_admin:adm@{server}/fresh_auth",
         "AUTH_DATABASE_URL": f"postgresql://fresh_auth:run@{server}/fresh_auth",
         "RESOURCE_BOOTSTRAP_DATABASE_URL": postgres.dsn(),
         "RESOURCE_OWNER_DATABASE_URL": f"postgresql://fresh_resource_owner:own@{server}/fresh_resource",
@@ -80,11 +81,12 @@ async def test_sql_for_a_database_administrator(
     assert made.code == 0
     connection = await asyncpg.connect(postgres.dsn())
     await connection.execute("CREATE ROLE fresh_auth_owner LOGIN PASSWORD 'o@wn'")
+    await connection.execute("CREATE ROLE fresh_auth_admin LOGIN PASSWORD 'adm'")
     await connection.execute("CREATE ROLE fresh_auth LOGIN PASSWORD 'run'")
     await connection.execute("CREATE DATABASE fresh_auth OWNER fresh_auth_owner")
     await connection.close()
     owner = await asyncpg.connect(newcomer["AUTH_OWNER_DATABASE_URL"])
-    await owner.execute(made.out.replace(":role", "fresh_auth"))
+    await owner.execute(made.out.replace(":role", "fresh_auth").replace(":admin", "fresh_auth_admin"))
     await owner.close()
     checked = await steelcut("db", "check", "auth", env=newcomer)
     assert checked.code == 0
@@ -113,6 +115,26 @@ async def test_check_of_a_wrong_run_time_role(
         (operator["AUTH_DATABASE_URL"].replace("-password", "-wrong"), "the run-time role cannot connect"),
     ):
         checked = await steelcut("db", "check", "auth", env={"AUTH_DATABASE_URL": url})
+        assert checked.code == 1
+        assert problem in checked.out
+        assert "wrong" not in checked.out + checked.err
+
+
+async def test_check_of_a_wrong_administrator_role(
+    steelcut: Steelcut, operator: dict[str, str], postgres: EmbeddedPostgres
+) -> None:
+    """Who administers is somebody else than who owns, who serves, and who may do everything."""
+    database = urlsplit(operator["AUTH_DATABASE_URL"]).path[1:]
+    for url, problem in (
+        (operator["AUTH_OWNER_DATABASE_URL"], "the administrator role is the owner"),
+        (operator["AUTH_DATABASE_URL"], "the administrator role is the run-time role"),
+        (postgres.dsn(database), "the administrator role is a superuser"),
+        (
+            operator["AUTH_ADMIN_DATABASE_URL"].replace("-password", "-wrong"),
+            "the administrator role cannot connect",
+        ),
+    ):
+        checked = await steelcut("db", "check", "auth", env={"AUTH_ADMIN_DATABASE_URL": url})
         assert checked.code == 1
         assert problem in checked.out
         assert "wrong" not in checked.out + checked.err

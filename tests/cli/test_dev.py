@@ -146,7 +146,8 @@ def test_variables_for_every_other_command(dev: Dev) -> None:
     assert {
         *("STEELCUT_ISSUER", "STEELCUT_TOKEN_URL", "STEELCUT_DOCUMENT_URL", "STEELCUT_CLIENT_ID"),
         *("STEELCUT_CLIENT_SECRET", "STEELCUT_RESOURCE", "STEELCUT_SCOPE"),
-        *("AUTH_DATABASE_URL", "AUTH_OWNER_DATABASE_URL", "AUTH_MASTER_KEY", "RESOURCE_DATABASE_URL"),
+        *("AUTH_DATABASE_URL", "AUTH_OWNER_DATABASE_URL", "AUTH_ADMIN_DATABASE_URL"),
+        *("AUTH_MASTER_KEY", "RESOURCE_DATABASE_URL"),
     } <= dev.variables.keys()
     assert terminal.run("fetch", env=dev.variables).out.encode() == DOCUMENT
     assert terminal.run("db", "check", env=dev.variables).code == 0
@@ -176,7 +177,7 @@ def test_no_secret_is_on_the_screen_in_a_log_or_among_the_processes(dev: Dev) ->
 
 
 def test_each_service_knows_its_own_secrets_only(dev: Dev) -> None:
-    """What the resource service does not have, nobody gets out of it; neither has the owner's password."""
+    """What the resource service does not have, nobody gets out of it, nor what owner and administrator have."""
     kept = json.loads((dev.state / "secrets.json").read_text())
     environments = {
         name: Path(f"/proc/{dev.children[name]}/environ").read_bytes().decode() for name in SERVICES

@@ -41,13 +41,22 @@ def test_help_has_examples_that_begin_with_the_command(path: tuple[str, ...]) ->
 def test_all_commands_are_there() -> None:
     """What the README promises."""
     assert {" ".join(path) for path in COMMANDS} == {
-        *("dev", "token", "fetch", "env", "db upgrade", "db check", "keys create", "keys list"),
-        *("resources create", "resources list", "clients create", "clients list", "clients show"),
+        *("dev", "token", "fetch", "env", "export", "db upgrade", "db check"),
+        *("keys create", "keys list", "keys rotate", "keys promote", "keys retire", "keys revoke"),
+        *("keys export", "keys reseal", "keys store-master-key"),
+        *("resources create", "resources list", "resources show", "resources update", "resources delete"),
+        *("resources callers", "scopes list"),
+        *("clients create", "clients list", "clients show", "clients update", "clients delete"),
+        *("clients disable", "clients enable"),
+        *("secrets add", "secrets list", "secrets rotate", "secrets expire", "secrets revoke"),
         *("documents publish", "documents list", "documents delete"),
+        *("import steelcut-oauth", "import hydra", "import django-oauth-toolkit", "import json-lines"),
     }
 
 
-@pytest.mark.parametrize("arguments", [[], ["keys"], ["db"], ["clients"], ["resources"], ["documents"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["keys"], ["db"], ["clients"], ["secrets"], ["resources"], ["scopes"], ["documents"]]
+)
 def test_half_a_command_shows_help(arguments: list[str]) -> None:
     """Not an error message about something missing."""
     shown = terminal.run(*arguments)

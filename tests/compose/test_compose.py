@@ -13,6 +13,7 @@ from tests.compose.flow import Caller
 from tests.compose.stack import STEELCUT, Stack, compose_project, docker, fresh_env
 
 SECRETS = (
+    "AUTH_ADMIN_PASSWORD",
     "AUTH_DB_PASSWORD",
     "AUTH_MASTER_KEY",
     "AUTH_OWNER_PASSWORD",
@@ -105,7 +106,7 @@ def test_a_service_has_no_privilege_and_can_write_nowhere(stack: Stack, service:
     environment = stack.python(service, "import os; print('\\n'.join(os.environ))").stdout.decode().split()
     other = {"auth": "RESOURCE_DATABASE_URL", "resource": "AUTH_DATABASE_URL"}[service]
     assert other not in environment
-    assert not [name for name in environment if "OWNER" in name or "BOOTSTRAP" in name]
+    assert not [name for name in environment if "OWNER" in name or "ADMIN" in name or "BOOTSTRAP" in name]
 
 
 @pytest.mark.usefixtures("caller")

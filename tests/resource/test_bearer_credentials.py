@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from auth_service import administration
+from auth_service.administration.resources import create_resource
 from resource_service import documents
-from tests.support.system import DOCUMENT, RESOURCE, System, as_owner
+from tests.support.system import ACTOR, DOCUMENT, RESOURCE, System, as_owner
 
 PATH = f"/{RESOURCE}"
 GRANT = {"grant_type": "client_credentials"}
@@ -116,7 +116,7 @@ async def wide(start_system: Any) -> System:
     """A system with a second resource, and a client that may write but not read the first."""
     system: System = await start_system()
     identifier = f"{system.resource_base}/other"
-    await system.as_owner(lambda c: administration.create_resource(c, "other", identifier, ["read"]))
+    await system.as_admin(lambda c: create_resource(c, ACTOR, "other", identifier, ["read"]))
     await as_owner(
         system.databases.resource.owner, lambda c: documents.publish(c, "other", None, b'{"other": true}')
     )

@@ -9,11 +9,11 @@ from typing import Any
 import httpx
 import pytest
 
-from auth_service import administration
+from auth_service.administration.keys import create_key
 from auth_service.master_key import MasterKey
 from tests.rfc.forgeries import Forger, Forgery, all_forgeries
 from tests.support.databases import Templates
-from tests.support.system import DOCUMENT, System, running_system
+from tests.support.system import ACTOR, DOCUMENT, System, running_system
 from tests.support.tokens import IssuerKey, unbase64url
 
 FORGERIES = all_forgeries()
@@ -32,7 +32,7 @@ async def attacked(templates: Templates) -> AsyncIterator[System]:
 
         async def add_keys(connection: Any) -> None:
             for algorithm in ("ES256", "RS256", "EdDSA"):
-                await administration.create_key(connection, master_key, algorithm)
+                await create_key(connection, ACTOR, master_key, algorithm)
 
         await system.as_owner(add_keys)
         await system.auth_process.refresh()

@@ -22,6 +22,12 @@ class Databases:
     auth: DatabaseAccess
     resource: DatabaseAccess
 
+    @property
+    def auth_admin(self) -> str:
+        """The URL of the administrator of the auth database."""
+        assert self.auth.admin is not None
+        return self.auth.admin
+
 
 @dataclass
 class Templates:
@@ -46,7 +52,8 @@ class Templates:
                 await connection.execute(f"REVOKE ALL ON DATABASE {name} FROM PUBLIC")
                 service = template.removesuffix("_template")
                 await connection.execute(f"ALTER DATABASE {name} OWNER TO {service}_owner")
-                await connection.execute(f"GRANT CONNECT ON DATABASE {name} TO {service}_runtime")
+                for role in ("runtime", "admin") if service == "auth" else ("runtime",):
+                    await connection.execute(f"GRANT CONNECT ON DATABASE {name} TO {service}_{role}")
         finally:
             await connection.close()
         return Databases(
@@ -58,6 +65,7 @@ class Templates:
         return DatabaseAccess(
             owner=self._url(f"{service}_owner", database),
             runtime=self._url(f"{service}_runtime", database),
+            admin=self._url(f"{service}_admin", database) if service == "auth" else None,
             bootstrap=self.postgres.dsn(),
         )
 

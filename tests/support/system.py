@@ -17,7 +17,10 @@ import orjson
 import uvicorn
 from fastapi import FastAPI
 
-from auth_service import administration
+from auth_service.administration.actor import Actor
+from auth_service.administration.clients import NewClient, create_client
+from auth_service.administration.keys import create_key
+from auth_service.administration.resources import create_resource
 from auth_service.app import create_app as create_auth_app
 from auth_service.master_key import MasterKey
 from auth_service.settings import AuthSettings
@@ -33,6 +36,8 @@ from tests.support.databases import Databases
 RESOURCE = "api_v0.0.1"
 DOCUMENT = b'{"about": "This is a protected resource"}\n'
 SCOPES = ("read", "write")
+# Who makes the changes that tests make.
+ACTOR = Actor("test")
 # The one parameter that every token request has.
 GRANT = {"grant_type": "client_credentials"}
 
@@ -101,13 +106,17 @@ class System:
         return process
 
     async def as_owner(self, work: Callable[[Any], Awaitable[T]]) -> T:
-        """Administer the auth database as its owner."""
+        """Reach into the auth database as its owner."""
         return await as_owner(self.databases.auth.owner, work)
+
+    async def as_admin(self, work: Callable[[Any], Awaitable[T]]) -> T:
+        """Administer the auth database as its administrator does."""
+        return await as_owner(self.databases.auth_admin, work)
 
     async def register(self, name: str, scopes: tuple[str, ...] = ("read",), **options: Any) -> Registered:
         """Register one more client for the example resource."""
         grants = options.pop("grants", {RESOURCE: scopes})
-        new = await self.as_owner(lambda c: administration.create_client(c, name, grants, **options))
+        new = await self.as_admin(lambda c: create_client(c, ACTOR, name, grants, **options))
         return Registered(new.client.client_id, new.secret)
 
 
@@ -158,12 +167,12 @@ async def seed(
 ) -> Registered:
     """Make a key, the example resource, a client that may read it, and its document."""
 
-    async def fill_auth(connection: Any) -> administration.NewClient:
-        await administration.create_key(connection, MasterKey.from_base64(master_key), algorithm)
-        await administration.create_resource(connection, RESOURCE, f"{resource_base}/{RESOURCE}", SCOPES)
-        return await administration.create_client(connection, "Jane Doe", {RESOURCE: ["read"]})
+    async def fill_auth(connection: Any) -> NewClient:
+        await create_key(connection, ACTOR, MasterKey.from_base64(master_key), algorithm)
+        await create_resource(connection, ACTOR, RESOURCE, f"{resource_base}/{RESOURCE}", SCOPES)
+        return await create_client(connection, ACTOR, "Jane Doe", {RESOURCE: ["read"]})
 
-    new = await as_owner(databases.auth.owner, fill_auth)
+    new = await as_owner(databases.auth_admin, fill_auth)
     await as_owner(databases.resource.owner, lambda c: documents.publish(c, RESOURCE, None, DOCUMENT))
     return Registered(new.client.client_id, new.secret)
 

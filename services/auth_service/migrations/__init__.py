@@ -1,7 +1,21 @@
-"""Schema of the auth database, and what its run-time role may do."""
+"""Schema of the auth database, and what each of its roles may do."""
 
-# The run-time role reads; it can change or delete no client, secret, grant, resource or key.
+# Serves `/token`: reads what it must, adds audit events and usage; changes or deletes no client, secret, grant,
+# resource, key or event.
 GRANTS = (
     "GRANT SELECT ON clients, client_grants, client_secrets TO {role}",
     "GRANT SELECT ON resources, resource_scopes, signing_keys, alembic_version TO {role}",
+    "GRANT EXECUTE ON FUNCTION note_key_in_service(text[], integer, integer, integer) TO {role}",
+    "GRANT INSERT ON audit_events TO {role}",
+    "GRANT SELECT, INSERT, UPDATE ON secret_usage, grant_usage TO {role}",
+)
+
+# Administers: changes rows, defines nothing, and can neither change nor delete an audit event.
+ADMIN_GRANTS = (
+    "GRANT SELECT, INSERT, UPDATE, DELETE ON clients, client_grants, client_secrets TO {role}",
+    "GRANT SELECT, INSERT, UPDATE, DELETE ON resources, resource_scopes, signing_keys TO {role}",
+    "GRANT SELECT, INSERT, UPDATE, DELETE ON secret_usage, grant_usage, idempotent_answers TO {role}",
+    "GRANT SELECT, INSERT ON audit_events TO {role}",
+    "GRANT EXECUTE ON FUNCTION audit_maintain(integer) TO {role}",
+    "GRANT SELECT ON alembic_version TO {role}",
 )

@@ -1,7 +1,8 @@
 """Schema and roles of one service's database: Alembic under an advisory lock, then the grants.
 
 A service's ``migrations`` package holds ``env.py``, ``versions/`` with plain SQL, and ``GRANTS``: the statements
-that say what its run-time role may do, with ``{role}`` in the place of the role's quoted name.
+that say what its run-time role may do, with ``{role}`` in the place of the role's quoted name. Where there is an
+administrator role too, ``ADMIN_GRANTS`` says the same of it.
 """
 
 from __future__ import annotations
@@ -34,11 +35,20 @@ class MigrationError(Exception):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class DatabaseAccess:
-    """Who reaches one service's database, as URLs: the owner, the run-time role, and who may make both."""
+    """Who reaches one service's database, as URLs.
+
+    The owner, the run-time role, the administrator (who changes rows and defines nothing), and who may make them.
+    """
 
     owner: str
     runtime: str
+    admin: str | None = None
     bootstrap: str | None = None
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The URLs of all roles that use the database, the owner first."""
+        return (self.owner, self.runtime, *([self.admin] if self.admin else []))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +79,11 @@ def upgrade_sql(package: str) -> str:
     """Return the SQL of every migration, for a database administrator who applies it by hand."""
     output = io.StringIO()
     command.upgrade(_config(package, None, output), "head", sql=True)
-    grants = "\n".join(f"{statement.format(role=':role')};" for statement in _grants(package))
-    return f"{output.getvalue()}\n-- for the run-time role: psql -v role=NAME\n{grants}\n"
+    lines = [output.getvalue()]
+    for variable, name in (("role", "GRANTS"), ("admin", "ADMIN_GRANTS")):
+        statements = [f"{statement.format(role=f':{variable}')};" for statement in _grants(package, name)]
+        lines += [f"-- psql -v {variable}=NAME", *statements] if statements else []
+    return "\n".join([*lines, ""])
 
 
 def state(owner_url: str, package: str) -> SchemaState:
@@ -83,7 +96,8 @@ def state(owner_url: str, package: str) -> SchemaState:
 def run_env() -> None:
     """Do the work of a service's ``env.py``, which Alembic executes."""
     if context.is_offline_mode():
-        context.configure(dialect_name="postgresql", literal_binds=True)
+        # Named, because the default style doubles every "%", which would break the functions.
+        context.configure(dialect_name="postgresql", dialect_opts={"paramstyle": "named"}, literal_binds=True)
         with context.begin_transaction():
             context.run_migrations()
         return
@@ -151,7 +165,7 @@ async def _prepare(access: DatabaseAccess) -> None:
     try:
         # For the session: a database is not made inside a transaction. Closing the connection lets go of it.
         await connection.execute(_SESSION_LOCK)
-        for url in (access.owner, access.runtime):
+        for url in access.roles:
             await _make_role(connection, *role_of(url))
         await _make_database(connection, database_of(access.owner), role_of(access.owner)[0])
     except asyncpg.InsufficientPrivilegeError:
@@ -192,24 +206,34 @@ async def _make_database(connection: asyncpg.Connection[asyncpg.Record], name: s
 
 async def _grant(access: DatabaseAccess, package: str) -> None:
     connection = await connect(access.owner)
-    runtime, _ = role_of(access.runtime)
     database = database_of(access.owner)
     try:
         async with connection.transaction():
             await connection.execute(_LOCK)
-            role = await connection.fetchval("SELECT quote_ident($1)", runtime)
             name = await connection.fetchval("SELECT quote_ident($1)", database)
             await connection.execute(f"REVOKE ALL ON DATABASE {name} FROM PUBLIC")
-            await connection.execute(f"GRANT CONNECT ON DATABASE {name} TO {role}")
-            await connection.execute(f"REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {role}")
-            for statement in _grants(package):
-                await connection.execute(statement.format(role=role))
-    except asyncpg.UndefinedObjectError:
-        raise MigrationError(
-            f"The run-time role {runtime} does not exist: create it, or set the bootstrap database URL."
-        ) from None
+            await _grant_role(connection, access.runtime, name, _grants(package))
+            if access.admin is not None:
+                await _grant_role(connection, access.admin, name, _grants(package, "ADMIN_GRANTS"))
     finally:
         await connection.close()
+
+
+async def _grant_role(
+    connection: asyncpg.Connection[asyncpg.Record], url: str, database: str, grants: tuple[str, ...]
+) -> None:
+    """Give a role exactly ``grants``: what it had before is taken first."""
+    name, _ = role_of(url)
+    role = await connection.fetchval("SELECT quote_ident($1)", name)
+    try:
+        await connection.execute(f"GRANT CONNECT ON DATABASE {database} TO {role}")
+    except asyncpg.UndefinedObjectError:
+        raise MigrationError(
+            f"The role {name} does not exist: create it, or set the bootstrap database URL."
+        ) from None
+    await connection.execute(f"REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {role}")
+    for statement in grants:
+        await connection.execute(statement.format(role=role))
 
 
 async def _current_revision(owner_url: str) -> str | None:
@@ -224,8 +248,8 @@ async def _current_revision(owner_url: str) -> str | None:
         await connection.close()
 
 
-def _grants(package: str) -> tuple[str, ...]:
-    grants: tuple[str, ...] = import_module(package).GRANTS
+def _grants(package: str, name: str = "GRANTS") -> tuple[str, ...]:
+    grants: tuple[str, ...] = getattr(import_module(package), name, ())
     return grants
 
 

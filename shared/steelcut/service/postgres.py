@@ -53,7 +53,15 @@ class Database:
         self._pool = pool
 
     @classmethod
-    async def open(cls, url: str, *, application: str, pool_size: int, wait_seconds: float) -> Self:
+    async def open(
+        cls,
+        url: str,
+        *,
+        application: str,
+        pool_size: int,
+        wait_seconds: float,
+        role: str = "run-time role",
+    ) -> Self:
         """Connect, waiting up to ``wait_seconds`` for a server that is not there yet.
 
         Raises ``Refusal`` when it does not come, refuses the credentials, or would let this process run with
@@ -76,7 +84,7 @@ class Database:
         assert pool is not None  # noqa: S101 - the last attempt gave it or raised
         database = cls(pool)
         try:
-            await database._refuse_owner(application)
+            await database._refuse_owner(application, role)
         except TemporarilyUnavailable:
             await database.close()
             raise Refusal("PostgreSQL went away during the start: start again when it is back.") from None
@@ -119,12 +127,12 @@ class Database:
         except TimeoutError:
             self._pool.terminate()
 
-    async def _refuse_owner(self, application: str) -> None:
+    async def _refuse_owner(self, application: str, role: str) -> None:
         async with self.connection() as connection:
             if await connection.fetchval(_OWNS_TABLES):
                 raise Refusal(
-                    f"The {application} would run as the owner of its tables: give it the run-time role's "
-                    "database URL, which `steelcut db upgrade` makes."
+                    f"The {application} would run as the owner of its tables: give it the {role}'s database URL, "
+                    "which `steelcut db upgrade` makes."
                 )
 
 

@@ -1,0 +1,164 @@
+"""Who got which token and who was refused why: written in batches, never awaited by a request.
+
+Administrative changes are another matter: their events are written with the change, in ``administration.audit``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+import orjson
+from cachetools import TTLCache
+
+from auth_service.queries import audit as queries
+from steelcut.errors import TemporarilyUnavailable
+
+if TYPE_CHECKING:
+    from auth_service.grants import Grant
+    from steelcut.service.logs import Logger
+    from steelcut.service.postgres import Database
+
+# What a kill -9 may lose of issuance: at most this much, and the moment that the writing takes.
+FLUSH_SECONDS = 0.5
+# While the database is away events wait here; beyond that they are counted and dropped, for the memory's sake.
+MAX_WAITING = 100_000
+MAX_BATCH = 10_000
+# A secret or scope in steady use is noted again after so long; its first use is noted with the next batch.
+USAGE_SECONDS = 60.0
+USAGE_KEYS = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Where a request came from and under which id its answer and its log line can be found."""
+
+    trace_id: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenEvent:
+    """One decision of the token endpoint; ``at`` is Unix time in seconds."""
+
+    at: float
+    action: str
+    client_id: str
+    outcome: str
+    reason: str
+    caller: Caller
+    secret_id: str = ""
+    grant: Grant | None = None
+    token_id: str = ""
+
+    def row(self) -> tuple[Any, ...]:
+        """Return the event as the columns of ``queries.TOKEN_EVENT_COLUMNS``."""
+        at = datetime.fromtimestamp(self.at, UTC)
+        actor = f"client:{self.client_id}" if self.client_id else "unknown"
+        return (
+            at,
+            actor,
+            self.action,
+            "client",
+            self.client_id,
+            self.outcome,
+            self.reason,
+            self._after(),
+            self.caller.trace_id,
+            self.caller.address,
+        )
+
+    def _after(self) -> str | None:
+        if self.grant is None:
+            return None
+        content = {
+            "scopes": self.grant.scopes,
+            "audience": self.grant.audience,
+            "lifetime_seconds": self.grant.lifetime_seconds,
+            "secret_id": self.secret_id,
+            "token_id": self.token_id,
+        }
+        return orjson.dumps(content).decode()
+
+
+class AuditTrail:
+    """Collects events and writes them behind the requests' backs."""
+
+    def __init__(self, database: Database, log: Logger) -> None:
+        """Write to ``database``; ``log`` is told when that does not work."""
+        self._database = database
+        self._log = log
+        self._waiting: list[TokenEvent] = []
+        self._dropped = 0
+        self._noted: TTLCache[tuple[str, ...], None] = TTLCache(USAGE_KEYS, USAGE_SECONDS)
+
+    def add(self, event: TokenEvent) -> None:
+        """Take an event: no await, no query."""
+        if len(self._waiting) < MAX_WAITING:
+            self._waiting.append(event)
+        else:
+            self._dropped += 1
+
+    @contextlib.asynccontextmanager
+    async def writing(self) -> AsyncIterator[None]:
+        """Write every ``FLUSH_SECONDS`` for as long as the block lasts, and what is left at its end."""
+        task = asyncio.create_task(self._write_on())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Write what waits. When the database is away it goes on waiting."""
+        while self._waiting:
+            batch = self._waiting[:MAX_BATCH]
+            try:
+                async with self._database.connection() as connection, connection.transaction():
+                    await queries.copy_token_events(connection, [event.row() for event in batch])
+                    await self._note_usage(connection, batch)
+            except (TemporarilyUnavailable, asyncpg.PostgresError) as error:
+                self._log.warning(
+                    "audit events wait", waiting=len(self._waiting), reason=type(error).__name__
+                )
+                return
+            # Only now: a flush that is cancelled or fails has lost nothing.
+            del self._waiting[: len(batch)]
+        if self._dropped:
+            self._log.error(
+                "audit events were dropped: too many waited for the database", dropped=self._dropped
+            )
+            self._dropped = 0
+
+    async def _write_on(self) -> None:
+        while True:
+            await asyncio.sleep(FLUSH_SECONDS)
+            await self.flush()
+
+    async def _note_usage(self, connection: Any, batch: list[TokenEvent]) -> None:
+        secrets: dict[tuple[str, str], tuple[datetime, str]] = {}
+        grants: dict[tuple[str, str, str], datetime] = {}
+        for event in batch:
+            if event.grant is None:
+                continue
+            at = datetime.fromtimestamp(event.at, UTC)
+            if self._is_news("secret", event.client_id, event.secret_id):
+                secrets[event.client_id, event.secret_id] = (at, event.caller.address)
+            for resource in event.grant.resources:
+                for scope in event.grant.scopes:
+                    if self._is_news("grant", event.client_id, resource, scope):
+                        grants[event.client_id, resource, scope] = at
+        await queries.upsert_usage(connection, secrets, grants)
+        self._noted.update(
+            {("secret", *key): None for key in secrets} | {("grant", *key): None for key in grants}
+        )
+
+    def _is_news(self, *key: str) -> bool:
+        return key not in self._noted

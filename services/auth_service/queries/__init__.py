@@ -1,0 +1,1 @@
+"""Every SQL statement of the authorization server: connection first, literal text, frozen values out."""

@@ -1,0 +1,90 @@
+"""Audit events and usage, written and read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+if TYPE_CHECKING:
+    from steelcut.service.postgres import Connection
+
+
+async def insert_event(  # noqa: PLR0913 - the columns of an event
+    connection: Connection,
+    *,
+    actor: str,
+    action: str,
+    object_type: str,
+    object_id: str,
+    before: Mapping[str, Any] | None,
+    after: Mapping[str, Any] | None,
+    trace_id: str,
+    address: str,
+) -> None:
+    """Write the event of one administrative change, in the transaction of the change."""
+    await connection.execute(
+        "INSERT INTO audit_events (actor, action, object_type, object_id, before, after, trace_id, address)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        actor,
+        action,
+        object_type,
+        object_id,
+        _json(before),
+        _json(after),
+        trace_id,
+        address,
+    )
+
+
+def _json(value: Mapping[str, Any] | None) -> str | None:
+    return None if value is None else orjson.dumps(value).decode()
+
+
+TOKEN_EVENT_COLUMNS = (
+    "at",
+    "actor",
+    "action",
+    "object_type",
+    "object_id",
+    "outcome",
+    "reason",
+    "after",
+    "trace_id",
+    "address",
+)
+
+
+async def copy_token_events(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Write many events of the token endpoint by one COPY; their columns are ``TOKEN_EVENT_COLUMNS``."""
+    await connection.copy_records_to_table("audit_events", records=rows, columns=TOKEN_EVENT_COLUMNS)
+
+
+async def upsert_usage(
+    connection: Connection,
+    secrets: Mapping[tuple[str, str], tuple[datetime, str]],
+    grants: Mapping[tuple[str, str, str], datetime],
+) -> None:
+    """Note when secrets and granted scopes were last used, and a secret from which address."""
+    # Sorted, so that two replicas that note the same keys lock them in the same order.
+    if secrets:
+        rows = [(*key, *value) for key, value in sorted(secrets.items())]
+        await connection.execute(
+            "INSERT INTO secret_usage (client_id, secret_id, last_used_at, last_address)"
+            " SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[])"
+            " ON CONFLICT (client_id, secret_id) DO UPDATE"
+            " SET last_used_at = excluded.last_used_at, last_address = excluded.last_address"
+            " WHERE secret_usage.last_used_at < excluded.last_used_at",
+            *(list(column) for column in zip(*rows, strict=True)),
+        )
+    if grants:
+        lines = [(*key, at) for key, at in sorted(grants.items())]
+        await connection.execute(
+            "INSERT INTO grant_usage (client_id, resource, scope, last_used_at)"
+            " SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[])"
+            " ON CONFLICT (client_id, resource, scope) DO UPDATE SET last_used_at = excluded.last_used_at"
+            " WHERE grant_usage.last_used_at < excluded.last_used_at",
+            *(list(column) for column in zip(*lines, strict=True)),
+        )

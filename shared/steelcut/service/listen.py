@@ -1,0 +1,82 @@
+"""LISTEN: hear at once what another process changed, and know when something may have been missed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+
+if TYPE_CHECKING:
+    from steelcut.service.logs import Logger
+
+CONNECT_SECONDS = 2.0
+RETRY_SECONDS = 0.25
+MAX_RETRY_SECONDS = 5.0
+# A connection that a firewall dropped in silence tells nobody: ask it whether it is still there.
+PROBE_SECONDS = 10.0
+
+Heard = Callable[[str], None]
+
+
+@contextlib.asynccontextmanager
+async def listening(
+    url: str, channels: Mapping[str, Heard], *, missed: Callable[[], None], log: Logger
+) -> AsyncIterator[None]:
+    """Call ``channels[name](payload)`` for every notification, for as long as the block lasts.
+
+    ``missed`` is called at every new connection, the first one included: whatever was cached before it may be
+    out of date. While there is no connection nothing is heard; a short maximum age is the backstop then.
+    """
+    task = asyncio.create_task(_listen(url, channels, missed, log))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def _listen(url: str, channels: Mapping[str, Heard], missed: Callable[[], None], log: Logger) -> None:
+    wait = RETRY_SECONDS
+    while True:
+        try:
+            connection = await asyncpg.connect(
+                url, timeout=CONNECT_SECONDS, server_settings={"application_name": "steelcut listener"}
+            )
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            log.warning("not listening to the database, caches age instead", reason=type(error).__name__)
+            await asyncio.sleep(wait)
+            wait = min(2 * wait, MAX_RETRY_SECONDS)
+            continue
+        wait = RETRY_SECONDS
+        try:
+            await _until_lost(connection, channels, missed)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            pass
+        finally:
+            connection.terminate()
+
+
+async def _until_lost(
+    connection: asyncpg.Connection[asyncpg.Record], channels: Mapping[str, Heard], missed: Callable[[], None]
+) -> None:
+    lost = asyncio.Event()
+    connection.add_termination_listener(lambda _: lost.set())
+    for channel, heard in channels.items():
+        await connection.add_listener(channel, _relay(heard))
+    missed()
+    while not lost.is_set():
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(lost.wait(), PROBE_SECONDS)
+        if not lost.is_set():
+            await connection.execute("SELECT", timeout=CONNECT_SECONDS)
+
+
+def _relay(heard: Heard) -> Callable[..., None]:
+    def relay(connection: Any, process_id: int, channel: str, payload: object) -> None:  # noqa: ARG001
+        heard(str(payload))
+
+    return relay

@@ -1,0 +1,105 @@
+"""Replicas of the auth service: processes of their own, as an operator runs them, on one database."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from tests.support.databases import Databases
+from tests.support.system import GRANT, Registered, T
+
+START_SECONDS = 60.0
+POLL_SECONDS = 0.01
+_OURS = ("AUTH_", "RESOURCE_", "STEELCUT_")
+
+
+@dataclass(frozen=True)
+class Replica:
+    """One process; ``http`` keeps its connection."""
+
+    url: str
+    process: asyncio.subprocess.Process
+    http: httpx.AsyncClient
+
+    async def ask(self, client: Registered, **form: Any) -> tuple[int, dict[str, Any]]:
+        """Post a token request; return the status and the answer."""
+        response = await self.http.post("/token", data={**GRANT, **form}, auth=client.basic)
+        return response.status_code, response.json()
+
+
+@contextlib.asynccontextmanager
+async def auth_replicas(
+    databases: Databases, master_key: str, count: int = 2, **environment: str
+) -> AsyncIterator[list[Replica]]:
+    """Run ``count`` processes of the auth service, ready, under one issuer; ``environment`` goes to each."""
+    async with contextlib.AsyncExitStack() as stack:
+        yield [
+            await stack.enter_async_context(_replica(databases, master_key, environment))
+            for _ in range(count)
+        ]
+
+
+@contextlib.asynccontextmanager
+async def _replica(
+    databases: Databases, master_key: str, environment: dict[str, str]
+) -> AsyncIterator[Replica]:
+    port = _free_port()
+    url = f"http://127.0.0.1:{port}"
+    variables = {
+        **{name: value for name, value in os.environ.items() if not name.startswith(_OURS)},
+        "AUTH_DATABASE_URL": databases.auth.runtime,
+        "AUTH_MASTER_KEY": master_key,
+        "AUTH_ISSUER": "http://127.0.0.1:8000",
+        "AUTH_PORT": str(port),
+        **environment,
+    }
+    with tempfile.TemporaryFile() as log:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "auth_service"), env=variables, stdout=log, stderr=log
+        )
+        try:
+            async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=10) as http:
+                await _until_ready(http, process, log)
+                yield Replica(url, process, http)
+        finally:
+            if process.returncode is None:
+                process.terminate()
+            await process.wait()
+
+
+async def _until_ready(http: httpx.AsyncClient, process: asyncio.subprocess.Process, log: Any) -> None:
+    async def ready() -> bool:
+        if process.returncode is not None:
+            log.seek(0)
+            raise AssertionError(f"the service did not start:\n{log.read().decode()}")
+        try:
+            return (await http.get("/readyz")).is_success
+        except httpx.TransportError:
+            return False
+
+    await until(ready, START_SECONDS)
+
+
+async def until(condition: Callable[[], Awaitable[T]], seconds: float) -> float:
+    """Ask again and again until ``condition`` holds; return how long that took. Fails after ``seconds``."""
+    begin = time.monotonic()
+    while not await condition():
+        assert time.monotonic() - begin < seconds, f"not within {seconds} s"
+        await asyncio.sleep(POLL_SECONDS)
+    return time.monotonic() - begin
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
