@@ -18,11 +18,13 @@ export COVERAGE_FILE := $(cache)/coverage
 export HYPOTHESIS_STORAGE_DIRECTORY := $(cache)/hypothesis
 export MYPY_CACHE_DIR := $(cache)/mypy
 export RUFF_CACHE_DIR := $(cache)/ruff
+# The tests start some hundred processes: each would compile the packages anew if a shell forbade to keep that.
+unexport PYTHONDONTWRITEBYTECODE
 # Colours and progress bars are for terminals; each tool below asks for itself, make only stays out of the way.
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lock compose-test env clean
+.PHONY: help run test coverage check format lock compose-test env clean
 
 help: ## this list
 	@awk -F ': .*## |: ## ' '/^[a-z-]+:.* ## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -32,6 +34,9 @@ run: $(runnable) ## the whole system here, with a PostgreSQL of its own; ARGS=--
 
 test: $(installed) ## the tests; ARGS='-k token -x' goes to pytest
 	@$(bin)/pytest -o cache_dir=$(cache)/pytest $(ARGS)
+
+coverage: $(installed) ## the tests, and which lines they never reach; a third slower
+	@$(bin)/pytest -o cache_dir=$(cache)/pytest --cov --cov-report=term:skip-covered $(ARGS)
 
 check: $(installed) ## the lock, format, lint, types and import arrows
 	@$(bin)/python tools/lock.py check
@@ -49,7 +54,7 @@ lock: $(installed) ## write requirements.lock after a change of pyproject.toml; 
 	@$(bin)/python tools/lock.py $(or $(ARGS),write)
 
 compose-test: $(installed) ## docker-compose.yml on a real engine: from nothing to a fetched document, and away again
-	@$(bin)/pytest -o cache_dir=$(cache)/pytest --no-cov tests/compose $(ARGS)
+	@$(bin)/pytest -o cache_dir=$(cache)/pytest tests/compose $(ARGS)
 
 env: $(installed) ## only make the environment
 

@@ -49,7 +49,7 @@ _FAST: Final = {
     "synchronous_commit": "off",
     "full_page_writes": "off",
     "max_connections": "200",
-    "max_wal_size": "4GB",
+    "max_wal_size": "1GB",
     "autovacuum": "off",
 }
 

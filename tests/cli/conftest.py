@@ -18,11 +18,6 @@ from tests.support.system import System
 Steelcut = Callable[..., Awaitable[Outcome]]
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Name the marker of the tests that start the whole system as processes."""
-    config.addinivalue_line("markers", "slow: starts the whole system as processes, some seconds each time")
-
-
 @pytest.fixture
 def operator(databases: Databases) -> dict[str, str]:
     """The variables of somebody who administers two empty databases."""

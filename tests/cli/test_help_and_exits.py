@@ -118,7 +118,7 @@ def test_interrupt_exits_130_without_a_traceback() -> None:
         while process.poll() is None:
             process.send_signal(signal.SIGINT)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(5)
+                process.wait(1)
         assert process.stdout is not None
         assert process.stderr is not None
         assert (process.returncode, process.stdout.read(), process.stderr.read()) == (130, b"", b"")

@@ -18,6 +18,8 @@ from steelcut.errors import OAuthError, TemporarilyUnavailable
 from tests.support.system import RESOURCE, System, as_owner
 from tests.support.wire import exchange
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = 10
 # A URL that begins with a scheme or a host; the quotes and brackets end it.
 ABSOLUTE_URL = re.compile(r"""(?:https?:)?//[^\s"'<>`)]+""")

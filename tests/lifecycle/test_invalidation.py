@@ -16,6 +16,8 @@ from tests.support.databases import Databases, Templates
 from tests.support.replicas import Replica, auth_replicas, until
 from tests.support.system import ACTOR, RESOURCE, Registered, as_owner, seed
 
+pytestmark = pytest.mark.slow
+
 HEARD_SECONDS = 1.0
 Answer = tuple[int, dict[str, Any]]
 Change = Callable[[Any, Registered], Awaitable[Any]]

@@ -13,6 +13,8 @@ from tests.support.databases import Databases
 from tests.support.replicas import Replica, auth_replicas, until
 from tests.support.system import ACTOR, Registered, as_owner, seed
 
+pytestmark = pytest.mark.slow
+
 
 async def serves(client: Registered, *replicas: Replica) -> bool:
     """Whether every replica answers with a token."""

@@ -24,6 +24,8 @@ from tests.support.replicas import Replica, auth_replicas, until
 from tests.support.system import ACTOR, DOCUMENT, RESOURCE, Registered, seed
 from tests.support.tokens import IssuerKey, good_claims
 
+pytestmark = pytest.mark.slow
+
 ISSUER = "http://127.0.0.1:8000"
 BASE = "http://127.0.0.1:8001"
 LIFETIME, MAX_AGE, REFRESH = 3, 1, 1

@@ -18,6 +18,8 @@ from tests.support.issuer import JWKS_PATH, Guarded, TinyIssuer, resource_servic
 from tests.support.system import as_owner, listen, serving
 from tests.support.tokens import IssuerKey
 
+pytestmark = pytest.mark.slow
+
 BODY = b'{"kept": "through the night"}'
 
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
-from steelcut.service.migrations import DatabaseAccess, upgrade
+from steelcut.service.migrations import DatabaseAccess, database_of, upgrade
 from steelcut_cli.embedded_postgres import EmbeddedPostgres
 
 AUTH_MIGRATIONS = "auth_service.migrations"
@@ -60,6 +60,15 @@ class Templates:
             auth=replace(self._access("auth", auth), bootstrap=None),
             resource=replace(self._access("resource", resource), bootstrap=None),
         )
+
+    async def drop(self, databases: Databases) -> None:
+        """Remove what ``clone`` made; whoever is still connected is cut off."""
+        connection = await asyncpg.connect(self.postgres.dsn())
+        try:
+            for access in (databases.auth, databases.resource):
+                await connection.execute(f"DROP DATABASE IF EXISTS {database_of(access.owner)} WITH (FORCE)")
+        finally:
+            await connection.close()
 
     def _access(self, service: str, database: str) -> DatabaseAccess:
         return DatabaseAccess(

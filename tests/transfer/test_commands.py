@@ -17,6 +17,8 @@ from tests.support.databases import Databases
 from tests.support.foreign import SECRET, argon2_hash, bcrypt_hash, django_pbkdf2
 from tests.support.system import RESOURCE, System, as_owner
 
+pytestmark = pytest.mark.slow
+
 GRANT_TYPE = "client_credentials"
 
 
