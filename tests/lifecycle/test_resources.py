@@ -226,6 +226,10 @@ async def test_granted_resource_is_deleted_by_force_alone(house: System) -> None
     event = (await log(house, "resource", resource.name))[-1]
     assert (event["action"], event["after"]) == ("resource.delete", None)
     assert event["before"]["identifier"] == resource.identifier
+    taken, left_without = (await log(house, "client", client.client_id))[-2:]
+    assert (taken["action"], taken["after"]) == ("client.update", {"grants": {resource.name: []}})
+    assert left_without["before"] == {"default_resource": resource.name}
+    assert left_without["after"] == {"default_resource": None}
 
 
 async def test_resource_that_nobody_has_is_deleted(house: System) -> None:

@@ -65,3 +65,13 @@ async def take_grants(
             before={"grants": {resource: before}},
             after={"grants": {resource: [scope for scope in before if scope not in gone]}},
         )
+
+
+async def take_default(connection: Connection, actor: Actor, resource: str) -> None:
+    """Leave nobody with ``resource`` as the default, with an audit event for each client.
+
+    It may be one that is not granted any more. The caller holds the resource's lock.
+    """
+    before, after = {"default_resource": resource}, {"default_resource": None}
+    for client_id in await queries.take_default(connection, resource):
+        await record(connection, actor, "client.update", "client", client_id, before=before, after=after)

@@ -9,7 +9,7 @@ import asyncpg
 
 from auth_service.administration.audit import record
 from auth_service.administration.errors import Conflict, Invalid, NotFound
-from auth_service.administration.granting import RESOURCE_NAME, take_grants
+from auth_service.administration.granting import RESOURCE_NAME, take_default, take_grants
 from auth_service.administration.limits import check_lifetime, check_version, checked_scopes
 from auth_service.administration.paging import DEFAULT_PAGE, Page, check_page_size, key_of, page_of
 from auth_service.queries import resources as queries
@@ -161,6 +161,7 @@ async def delete_resource(
     async with connection.transaction():
         resource = await _hold_resource(connection, name, expected_version)
         await _ungrant(connection, actor, name, None, force=force)
+        await take_default(connection, actor, name)
         await queries.delete_resource(connection, name)
         await record(connection, actor, "resource.delete", "resource", name, before=_audited(resource))
 

@@ -165,14 +165,18 @@ async def set_scopes(
 
 async def delete_resource(connection: Connection, name: str) -> None:
     """Delete a resource with its scopes and what is known of their use. None of it may be granted any more."""
-    # A default that is no longer granted may be left over.
-    await connection.execute(
-        "UPDATE clients SET default_resource_id = NULL, version = version + 1, updated_at = now()"
-        " WHERE default_resource_id = (SELECT resource_id FROM resources WHERE name = $1)",
-        name,
-    )
     await connection.execute("DELETE FROM resources WHERE name = $1", name)
     await connection.execute("DELETE FROM grant_usage WHERE resource = $1", name)
+
+
+async def take_default(connection: Connection, name: str) -> list[str]:
+    """Leave the clients whose default a resource is without one, and return their ids in order."""
+    rows = await connection.fetch(
+        "UPDATE clients SET default_resource_id = NULL, version = version + 1, updated_at = now()"
+        " WHERE default_resource_id = (SELECT resource_id FROM resources WHERE name = $1) RETURNING client_id",
+        name,
+    )
+    return sorted(row["client_id"] for row in rows)
 
 
 async def lock_callers(connection: Connection, name: str) -> None:
