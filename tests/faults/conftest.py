@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterator
+from random import Random
 
+import httpx
 import pytest
 
 from tests.faults.nursery import Nursery, nursery
+from tests.faults.operators import Operators
 
 
 @pytest.fixture(scope="session", name="nursery")
@@ -14,3 +18,13 @@ async def _nursery() -> AsyncIterator[Nursery]:
     """Starts auth processes, each in a fraction of the second that a start from nothing takes."""
     async with nursery() as started:
         yield started
+
+
+@pytest.fixture
+async def operators(nursery: Nursery) -> AsyncIterator[Operators]:
+    """Operators who do something else in each run; a failure says how to have the same again."""
+    number = secrets.randbits(32)
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
+        yield Operators(Random(number), http)  # noqa: S311 - chance, not secrecy
+    # Shown by pytest when the test fails.
+    print(f"Random({number}); the log ends:\n{nursery.said()}")  # noqa: T201

@@ -141,7 +141,7 @@ async def check_tokens(life: Life, replay: Replay, operators: Operators) -> None
     async with httpx.AsyncClient(base_url=life.url, trust_env=False, timeout=30) as http:
         for client_id, secret in newest.items():
             known = replay.secrets.get(client_id, {})
-            secret_id = _id_of(secret) or ""
+            secret_id = _id_of(secret)
             if secret_id not in known:
                 continue
             client, end = replay.clients[client_id], known[secret_id]
@@ -182,7 +182,9 @@ def _check_outcome(outcome: Outcome, actions: list[str]) -> None:
         assert not actions, f"refused, and yet it is in the log: {outcome.change}"
     elif outcome.kind == "done" and verb in ACTIONS:
         # A resource that goes is taken from its clients, a key that is revoked has a successor: events of their own.
-        assert actions.count(ACTIONS[verb]) == 1, f"acknowledged, and the log says {actions}: {outcome.change}"
+        assert actions.count(ACTIONS[verb]) == 1, (
+            f"acknowledged, and the log says {actions}: {outcome.change}"
+        )
     elif outcome.kind == "done":
         assert actions in ([], [MAYBE[verb]]), f"acknowledged, and the log says {actions}: {outcome.change}"
 
@@ -216,13 +218,16 @@ async def _check_secrets(connection: Any, replay: Replay, outcomes: Sequence[Out
         assert said.keys() - there.keys() <= ended, f"{client_id} has lost a live secret"
         assert len(ended & there.keys()) >= min(len(ended), MAX_EXPIRED_SECRETS)
     for outcome in outcomes:
-        secret = outcome.answer.get("secret")
-        row = found.get(outcome.change.members.get("client_id", ""), {}).get(_id_of(secret))
-        assert row is None or client_secrets.verify(secret, row["hash"])
+        if "secret" in outcome.answer:
+            secret = outcome.answer["secret"]
+            row = found.get(outcome.change.members["client_id"], {}).get(_id_of(secret))
+            assert row is None or client_secrets.verify(secret, row["hash"])
 
 
-def _id_of(secret: str | None) -> str | None:
-    return client_secrets.secret_id_of(secret) if secret else None
+def _id_of(secret: str) -> str:
+    secret_id = client_secrets.secret_id_of(secret)
+    assert secret_id is not None
+    return secret_id
 
 
 async def _check_rest(connection: Any, replay: Replay) -> None:

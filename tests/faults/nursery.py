@@ -22,6 +22,7 @@ import orjson
 import uvicorn
 
 from tests.faults.changes import application
+from tests.support.databases import Databases
 
 _ROOT = Path(__file__).parents[2]
 # Enough to make the application, and never used.
@@ -69,6 +70,17 @@ class Nursery:
         size = self.log.seek(0, os.SEEK_END)
         self.log.seek(max(0, size - 4000))
         return self.log.read().decode(errors="replace")
+
+
+def service_environment(databases: Databases, master_key: str, pool_size: int) -> dict[str, str]:
+    """Return the variables of an auth process that may administer."""
+    return {
+        "AUTH_DATABASE_URL": databases.auth.runtime,
+        "AUTH_ADMIN_DATABASE_URL": databases.auth_admin,
+        "AUTH_DATABASE_POOL_SIZE": str(pool_size),
+        "AUTH_MASTER_KEY": master_key,
+        "AUTH_ISSUER": "http://127.0.0.1:8000",
+    }
 
 
 @contextlib.asynccontextmanager

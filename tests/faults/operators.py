@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, Protocol
 
 import httpx
 import orjson
@@ -20,15 +20,15 @@ RESOURCES = [f"shaky-{number}" for number in range(3)]
 SCOPES = ["delete", "read", "write"]
 DAY_SECONDS = 86_400
 _WEIGHTS = {
-    "create_client": 8,
+    "create_client": 10,
     "update_client": 6,
     "disable_client": 2,
     "enable_client": 2,
-    "delete_client": 3,
+    "delete_client": 2,
     "rotate_secret": 5,
     "create_resource": 3,
     "update_resource": 3,
-    "delete_resource": 2,
+    "delete_resource": 1,
     "create_key": 1,
     "promote_key": 1,
     "revoke_key": 1,
@@ -61,22 +61,18 @@ class Administration(Protocol):
         ...
 
 
+@dataclass(frozen=True)
 class OverChanges:
-    """By the routes of ``tests.faults.changes``, on a connection of its own."""
+    """By the routes of ``tests.faults.changes``."""
 
-    def __init__(self, url: str) -> None:
-        self._http = httpx.AsyncClient(base_url=url, trust_env=False, timeout=30)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._http.aclose()
+    http: httpx.AsyncClient
+    url: str
 
     async def make(self, change: Change) -> Outcome:
         """Post the change; 503 says that the database went away meanwhile, perhaps after the commit."""
+        content = orjson.dumps(change.members)
         try:
-            response = await self._http.post(f"/changes/{change.verb}", content=orjson.dumps(change.members))
+            response = await self.http.post(f"{self.url}/changes/{change.verb}", content=content)
         except httpx.TransportError:
             return Outcome(change, "unknown")
         trace_id = response.headers["x-trace-id"]
@@ -89,9 +85,10 @@ class OverChanges:
 
 @dataclass
 class Operators:
-    """Draw changes from ``random`` and remember what came of each."""
+    """Draw changes from ``random`` and remember what came of each; several may share one ``http``."""
 
     random: Random
+    http: httpx.AsyncClient
     outcomes: list[Outcome] = field(default_factory=list)
     stopping: bool = False
     _kids: list[str] = field(default_factory=list)
@@ -102,15 +99,15 @@ class Operators:
 
         ``answered`` is set at every change that is done.
         """
-        async with OverChanges(url) as administration:
-            while not self.stopping:
-                outcome = await administration.make(self._draw())
-                self.outcomes.append(outcome)
-                if not outcome.trace_id:
-                    return
-                if outcome.kind == "done":
-                    self._kids.extend(filter(None, [outcome.answer.get("kid")]))
-                    answered.set()
+        administration: Administration = OverChanges(self.http, url)
+        while not self.stopping:
+            outcome = await administration.make(self._draw())
+            self.outcomes.append(outcome)
+            if not outcome.trace_id:
+                return
+            if outcome.kind == "done":
+                self._kids.extend(filter(None, [outcome.answer.get("kid")]))
+                answered.set()
 
     def of(self, kind: str) -> list[Outcome]:
         """Return the outcomes of one kind."""
@@ -123,30 +120,29 @@ class Operators:
 
     def _members(self, verb: str) -> dict[str, Any]:
         draw, number = self.random, next(self._numbers)
-        match verb:
-            case "create_client" | "update_client":
-                return {"client_id": draw.choice(CLIENT_IDS)} | self._client(verb, number)
-            case "rotate_secret":
-                overlap = draw.choice((0, DAY_SECONDS))
-                return {"client_id": draw.choice(CLIENT_IDS), "overlap_seconds": overlap}
-            case "create_resource":
-                name = draw.choice(RESOURCES)
-                return {"name": name, "identifier": f"https://example.com/{number}", "scopes": SCOPES}
-            case "update_resource":
-                scopes = draw.sample(SCOPES, draw.randint(1, len(SCOPES)))
-                changes = {"identifier": f"https://example.com/{number}", "scopes": scopes}
-                return {"name": draw.choice(RESOURCES), "changes": changes}
-            case "delete_resource":
-                return {"name": draw.choice(RESOURCES)}
-            case "create_key":
-                return {}
-            case "promote_key" | "revoke_key":
-                return {"kid": draw.choice(self._kids[-5:])}
-        return {"client_id": draw.choice(CLIENT_IDS)}
+        client = {"client_id": draw.choice(CLIENT_IDS)}
+        resource = {"name": draw.choice(RESOURCES)}
+        identifier = f"https://example.com/{number}"
+        if verb in {"create_client", "update_client"}:
+            members = client | self._client(verb, number)
+        elif verb == "rotate_secret":
+            members = client | {"overlap_seconds": draw.choice((0, DAY_SECONDS))}
+        elif verb == "create_resource":
+            members = resource | {"identifier": identifier, "scopes": SCOPES}
+        elif verb == "update_resource":
+            scopes = draw.sample(SCOPES, draw.randint(1, len(SCOPES)))
+            members = resource | {"changes": {"identifier": identifier, "scopes": scopes}}
+        elif verb in {"promote_key", "revoke_key"}:
+            members = {"kid": draw.choice(self._kids[-5:])}
+        elif verb == "create_key":
+            members = {}
+        else:
+            members = resource if verb == "delete_resource" else client
+        return members
 
     def _client(self, verb: str, number: int) -> dict[str, Any]:
         grants = {RESOURCE: ["read"]}
-        if self.random.random() < 0.5:
+        if self.random.random() < 0.3:
             grants[self.random.choice(RESOURCES)] = [self.random.choice(SCOPES)]
         # The number makes every change one: what is as it was already is no change.
         members = {

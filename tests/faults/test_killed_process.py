@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
-from random import Random
 
 from tests.faults.history import check_tokens, settled
-from tests.faults.nursery import Nursery
+from tests.faults.nursery import Nursery, service_environment
 from tests.faults.operators import Operators
 from tests.lifecycle.key_operator import new_master_key
 from tests.support.databases import Databases
@@ -20,30 +18,19 @@ OPERATORS_EACH = 3
 LONGEST_LIFE_SECONDS = 0.15
 
 
-async def test_fifty_kills_leave_every_change_whole(databases: Databases, nursery: Nursery) -> None:
+async def test_fifty_kills_leave_every_change_whole(
+    databases: Databases, nursery: Nursery, operators: Operators
+) -> None:
     """Of 50 processes killed by SIGKILL, none leaves a change half done, unlogged, or acknowledged and lost."""
-    number = secrets.randbits(32)
     master_key = new_master_key()
     await seed(databases, "http://127.0.0.1:8001", master_key)
-    environment = {
-        "AUTH_DATABASE_URL": databases.auth.runtime,
-        "AUTH_ADMIN_DATABASE_URL": databases.auth_admin,
-        "AUTH_MASTER_KEY": master_key,
-        "AUTH_ISSUER": "http://127.0.0.1:8000",
-        "AUTH_DATABASE_POOL_SIZE": str(OPERATORS_EACH),
-    }
-    operators = Operators(Random(number))
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(LANES):
-                group.create_task(_lane(nursery, environment, operators, KILLS // LANES))
-        replay = await settled(databases.auth.owner, operators)
-        assert len(operators.of("unknown")) > KILLS, "most kills came when nothing was under way"
-        await check_tokens(await nursery.start(**environment), replay, operators)
-    except BaseException as fault:
-        fault.add_note(f"Random({number}); the log ends:\n{nursery.said()}")
-        raise
-    print({k: len(operators.of(k)) for k in ("done","refused","unknown")})
+    environment = service_environment(databases, master_key, OPERATORS_EACH)
+    async with asyncio.TaskGroup() as group:
+        for _ in range(LANES):
+            group.create_task(_lane(nursery, environment, operators, KILLS // LANES))
+    replay = await settled(databases.auth.owner, operators)
+    assert len(operators.of("unknown")) > KILLS, "most kills came when nothing was under way"
+    await check_tokens(await nursery.start(**environment), replay, operators)
 
 
 async def _lane(nursery: Nursery, environment: dict[str, str], operators: Operators, kills: int) -> None:
