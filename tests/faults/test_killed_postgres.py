@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import asyncpg
 import pytest
@@ -17,6 +17,7 @@ from tests.faults.nursery import Life, Nursery, service_environment
 from tests.faults.operators import Operators
 from tests.lifecycle.key_operator import new_master_key
 from tests.support.databases import Databases, Templates
+from tests.support.replicas import POLL_SECONDS, until
 from tests.support.system import seed
 
 OPERATORS = 4
@@ -80,7 +81,7 @@ async def _at_work(operators: Operators, life: Life) -> AsyncIterator[asyncio.Ev
 
 async def _kill(server: EmbeddedPostgres, *, whole: bool) -> None:
     """Kill every process of the server, or one that works for the auth service."""
-    connection = await asyncpg.connect(server.dsn())
+    connection = await _connected(server)
     rows = await connection.fetch(
         "SELECT pid, usename = 'auth_admin' AS works FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
     )
@@ -94,4 +95,20 @@ async def _kill(server: EmbeddedPostgres, *, whole: bool) -> None:
         # Those that come later may be gone already: they notice that their server is.
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    connection.terminate()
+    # Until then other processes of the server may still acknowledge.
+    await until(_is_closed(connection), RECOVERY_SECONDS)
+
+
+async def _connected(server: EmbeddedPostgres) -> asyncpg.Connection[asyncpg.Record]:
+    """Connect when the server has recovered: a change that it acknowledged before is a sign of nothing."""
+    while True:
+        with contextlib.suppress(asyncpg.CannotConnectNowError, OSError):
+            return await asyncpg.connect(server.dsn())
+        await asyncio.sleep(POLL_SECONDS)
+
+
+def _is_closed(connection: asyncpg.Connection[asyncpg.Record]) -> Callable[[], Awaitable[bool]]:
+    async def is_closed() -> bool:
+        return connection.is_closed()
+
+    return is_closed
