@@ -74,10 +74,12 @@ class Replay:
             self.clients[name] = after
             return
         if verb == "delete":
+            assert name in self.clients, f"{name} was deleted, and no event says that it was created"
             there = set(before.pop("secret_ids"))
             assert there <= set(self.secrets.pop(name)), f"{name} had secrets that nobody gave it"
             assert before == self.clients.pop(name), f"{name} was not what the events say when it was deleted"
             return
+        assert name in self.clients, f"{name} was changed, and no event says that it was created"
         state = self.clients[name]
         if "grants" in before and len(before["grants"]) < len(state["grants"]):
             # Taken with a resource or its scope: the event names the grants of that resource alone.
@@ -88,6 +90,7 @@ class Replay:
 
     def _secret(self, verb: str, name: str, before: State, after: State) -> None:
         assert verb == "rotate"
+        assert name in self.secrets, f"{name} got a secret, and no event says that it was created"
         known = self.secrets[name]
         for old, ended in zip(before["replaced"], after["replaced"], strict=True):
             assert known[old["secret_id"]] == old["expires_at"]
