@@ -29,6 +29,7 @@ from auth_service.state import Process
 from resource_service import documents
 from resource_service.app import create_app as create_resource_app
 from resource_service.settings import ResourceSettings
+from steelcut.service.http_protocol import HttpProtocol
 from steelcut.service.logs import make_logger
 from steelcut.service.migrations import connect
 from tests.support.databases import Databases
@@ -191,6 +192,8 @@ async def serving(app: Any, listener: socket.socket) -> AsyncIterator[uvicorn.Se
     """Serve ``app`` with uvicorn on ``listener`` until the block ends."""
     config = uvicorn.Config(
         app,
+        http=HttpProtocol,
+        ws="none",
         log_config=None,
         access_log=False,
         lifespan="on",

@@ -7,6 +7,7 @@ import sys
 import stamina
 import uvicorn
 
+from steelcut.service.http_protocol import HttpProtocol
 from steelcut.service.logs import LogFormat, uvicorn_log_config
 from steelcut.service.settings import ConfigurationError, ServiceSettings, load
 
@@ -39,6 +40,8 @@ def run(service: str, factory: str, settings_class: type[ServingSettings]) -> No
     uvicorn.run(
         factory,
         factory=True,
+        http=HttpProtocol,
+        ws="none",
         host=settings.host,
         port=settings.port,
         log_config=uvicorn_log_config(service, settings.log_format),

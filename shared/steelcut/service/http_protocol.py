@@ -1,0 +1,318 @@
+"""HTTP/1.1 as it comes from the network: what uvicorn's httptools protocol lets pass, refused or made harmless.
+
+What this adds to it, in the order of the danger:
+
+- fields of a trailer section are dropped. Merged into the head, one named Authorization would authenticate
+  (RFC 9110 §6.5.1);
+- a request to upgrade the protocol is served as if it had not asked (RFC 9110 §7.8), with its body, which otherwise
+  would be read as the next request;
+- the head, and every stretch of bytes that is neither head nor content, is bounded in size and in time;
+- HTTP/1.1 without exactly one Host is refused (RFC 9112 §3.2);
+- an answer that is given before the whole request was read gets to the caller: a socket that is closed with unread
+  bytes resets the connection, and the answer is lost on the way (RFC 9112 §9.6).
+
+A request that comes whole and well costs a few comparisons more than it did: no object, no timer, no copy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+import httptools
+import orjson
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from steelcut.service.asgi import NO_STORE, TRACE_HEADER
+
+if TYPE_CHECKING:
+    from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+MAX_HEAD_BYTES: Final = 64 * 1024
+MAX_FIELDS: Final = 100
+# RFC 9112 §3 asks for 8,000 at least.
+MAX_TARGET_BYTES: Final = 16 * 1024
+HEAD_SECONDS: Final = 30.0
+# How long an unread rest is thrown away after the answer.
+LINGER_SECONDS: Final = 2.0
+# Four bytes beside name and value: ": " and the end of the line.
+_FIELD_BYTES: Final = 4
+_VERSIONS: Final = ("1.1", "1.0")
+
+_MALFORMED: Final = "The request is not well-formed HTTP/1.1."
+_HEAD_TOO_LARGE: Final = (
+    f"The request may have {MAX_FIELDS} header fields, and a head of {MAX_HEAD_BYTES} bytes."
+)
+_TARGET_TOO_LONG: Final = f"The path and the query may have {MAX_TARGET_BYTES} bytes."
+_ONE_HOST: Final = "Send exactly one Host header."
+_NO_TUNNEL: Final = "This is no proxy: there is nothing to connect to."
+_TOO_SLOW: Final = f"The head of the request did not come within {HEAD_SECONDS:g} seconds."
+_NO_CONTENT: Final = (
+    f"There are more than {MAX_HEAD_BYTES} bytes between two pieces of the content, or after it."
+)
+
+
+class _RefusedError(Exception):
+    """Ends the connection with ``status`` and one fixed sentence."""
+
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.sentence = sentence
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """One connection; ``http=HttpProtocol, ws="none"`` for uvicorn."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        """Take what uvicorn gives."""
+        super().__init__(*arguments, **options)
+        # Whether what comes next belongs to a head; between two requests it does.
+        self._in_head = True
+        # Bytes since there last was a whole head, a piece of content, or the end of a request.
+        self._unbroken = 0
+        self._hosts = 0
+        self.url = b""
+        # Whatever still comes is thrown away.
+        self._ended = False
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._linger_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
+        """Begin to wait for a head."""
+        super().connection_made(transport)
+        self._head_timer = self.loop.call_later(HEAD_SECONDS, self._head_is_late)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the timers."""
+        self._ended = True
+        for timer in (self._head_timer, self._linger_timer):
+            if timer is not None:
+                timer.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse ``data`` and start what is complete."""
+        if self._ended:
+            return
+        self._unset_keepalive_if_required()
+        self._unbroken += len(data)
+        try:
+            self._feed(data)
+            if self._unbroken:
+                self._bound_what_is_unfinished()
+        except _RefusedError as refusal:
+            self._refuse(refusal.status, refusal.sentence)
+        except httptools.HttpParserError as error:
+            # What a callback raises, the parser passes on as the context of its own error.
+            cause = error.__context__
+            if isinstance(cause, _RefusedError):
+                self._refuse(cause.status, cause.sentence)
+            else:
+                self._refuse(400, _MALFORMED)
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        super().on_message_begin()
+        self._hosts = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a field of the head, and none of a trailer section."""
+        if not self._in_head:
+            return
+        name = name.lower()
+        if name == b"host":
+            self._hosts += 1
+        elif name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """Check the head and start to serve the request."""
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+        self._check_head()
+        if self.parser.should_upgrade():
+            # `_feed` comes back with a head that does not ask for it.
+            if self.parser.get_method() == b"CONNECT":
+                raise _RefusedError(400, _NO_TUNNEL)
+            return
+        super().on_headers_complete()
+        self._in_head = False
+        self._unbroken = 0
+        if self.expect_100_continue and self.scope["http_version"] != "1.1":
+            # RFC 9110 §10.1.1: HTTP/1.0 knows no such answer.
+            self.cycle.waiting_for_100_continue = False
+        if self.expect_100_continue or not self.cycle.keep_alive:
+            # Whether content still follows a final answer in the place of 100 nobody can know, and what comes next
+            # might be taken for it: such a connection ends with its answer (RFC 9110 §10.1.1).
+            self._prepare_the_end(self.cycle)
+
+    def on_body(self, body: bytes) -> None:
+        """Hand on a piece of the content."""
+        self._unbroken = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Note that all of the request has come."""
+        if self.parser.should_upgrade():
+            return
+        self._in_head = True
+        self._unbroken = 0
+        if self._linger_timer is not None:
+            self._linger_timer.cancel()
+            self._linger_timer = None
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request, unless this was the last."""
+        super().on_response_complete()
+        if self._ended:
+            self._unset_keepalive_if_required()
+        elif not self._in_head and self.cycle.response_complete:
+            # Answered before all of it was read: the rest is thrown away, but not for ever.
+            self._linger_timer = self.loop.call_later(LINGER_SECONDS, self.transport.close)
+
+    def end(self) -> None:
+        """Close; while there is content on its way, only our side of it at first."""
+        if self._in_head and not self._ended:
+            self.transport.close()
+        else:
+            self._linger()
+
+    def _feed(self, data: bytes) -> None:
+        rest: bytes | memoryview = data
+        while rest:
+            try:
+                self.parser.feed_data(rest)
+            except httptools.HttpParserUpgrade as upgrade:
+                # The parser takes all that follows for another protocol. What it has said is said again without
+                # the wish, to a new one, so that the content is found by the length that the caller gave.
+                rest = memoryview(rest)[upgrade.args[0] :]
+                head = self._head_without_upgrade()
+                self._unbroken = len(head)
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+                self.parser.feed_data(head)
+            else:
+                return
+
+    def _head_without_upgrade(self) -> bytes:
+        line = b"%s %s HTTP/%s" % (
+            self.parser.get_method(),
+            self.url,
+            self.parser.get_http_version().encode(),
+        )
+        fields = [b"%s: %s" % field for field in self.headers if field[0] not in {b"upgrade", b"connection"}]
+        # Whether the connection stays is the caller's to say, with the upgrade or without it.
+        options = b",".join(value for name, value in self.headers if name == b"connection").split(b",")
+        kept = [option for option in options if option.strip().lower() in {b"close", b"keep-alive"}]
+        if kept:
+            fields.append(b"connection: " + b",".join(kept))
+        return b"\r\n".join([line, *fields, b"", b""])
+
+    def _check_head(self) -> None:
+        if len(self.url) > MAX_TARGET_BYTES:
+            raise _RefusedError(414, _TARGET_TOO_LONG)
+        if len(self.headers) > MAX_FIELDS:
+            raise _RefusedError(431, _HEAD_TOO_LARGE)
+        if self._unbroken > MAX_HEAD_BYTES:
+            # Content may have come in the same piece: count what the head alone has.
+            size = sum(len(name) + len(value) + _FIELD_BYTES for name, value in self.headers)
+            if len(self.url) + size > MAX_HEAD_BYTES:
+                raise _RefusedError(431, _HEAD_TOO_LARGE)
+        version = self.parser.get_http_version()
+        if version not in _VERSIONS:
+            raise _RefusedError(400, _MALFORMED)
+        if self._hosts != 1 and (self._hosts or version == "1.1"):
+            raise _RefusedError(400, _ONE_HOST)
+
+    def _bound_what_is_unfinished(self) -> None:
+        if self._in_head and self._head_timer is None:
+            self._head_timer = self.loop.call_later(HEAD_SECONDS, self._head_is_late)
+        if self._unbroken > MAX_HEAD_BYTES:
+            if not self._in_head:
+                raise _RefusedError(400, _NO_CONTENT)
+            if self.url and len(self.url) > MAX_TARGET_BYTES:
+                raise _RefusedError(414, _TARGET_TOO_LONG)
+            raise _RefusedError(431, _HEAD_TOO_LARGE)
+
+    def _prepare_the_end(self, cycle: RequestResponseCycle) -> None:
+        """Let the answer to this request end the connection, without a reset."""
+        cycle.keep_alive = False
+        cycle.transport = _EndedByProtocol(self.transport, self.end)  # type: ignore[assignment]
+
+    def _head_is_late(self) -> None:
+        self._head_timer = None
+        if self._unbroken:
+            self._refuse(408, _TOO_SLOW)
+        else:
+            self.transport.close()
+
+    def _refuse(self, status: int, sentence: str) -> None:
+        """Answer what never became a request, or whose content broke off, and end the connection."""
+        self._ended = True
+        trace_id = secrets.token_hex(16)
+        self.logger.warning("refused before it was served: %d, %s (trace id %s)", status, sentence, trace_id)
+        if self._in_head and self._is_answering():
+            # Requests before it are being answered, and theirs are the next answers on this connection.
+            self._prepare_the_end(self.cycle)
+        elif not self._in_head and (self.pipeline or self.cycle.response_started):
+            self.transport.close()
+        else:
+            if not self._in_head:
+                # Whoever reads the content hears that there will be no more.
+                self.cycle.disconnected = True
+                self.cycle.message_event.set()
+            self.transport.write(self._refusal(status, sentence, trace_id))
+            self._linger()
+
+    def _is_answering(self) -> bool:
+        latest: RequestResponseCycle | None = self.cycle  # None before the first request
+        return latest is not None and not latest.response_complete
+
+    def _refusal(self, status: int, sentence: str, trace_id: str) -> bytes:
+        content = orjson.dumps({"error": "invalid_request", "error_description": sentence})
+        fields = {
+            "content-type": "application/json",
+            "content-length": str(len(content)),
+            **NO_STORE,
+            "connection": "close",
+            TRACE_HEADER: trace_id,
+        }
+        lines = [b"%s: %s\r\n" % field for field in self.server_state.default_headers]
+        lines += [f"{name.lower()}: {value}\r\n".encode() for name, value in fields.items()]
+        return b"".join([STATUS_LINE[status], *lines, b"\r\n", content])
+
+    def _linger(self) -> None:
+        """Say that nothing more will come, and throw away what still does: for a while, or until the other closes."""
+        self._ended = True
+        self.pipeline.clear()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+            self.flow.resume_reading()
+            self._linger_timer = self.loop.call_later(LINGER_SECONDS, self.transport.close)
+        else:
+            self.transport.close()
+
+
+class _EndedByProtocol:
+    """A transport whose end is the protocol's to choose."""
+
+    __slots__ = ("_end", "_transport")
+
+    def __init__(self, transport: asyncio.Transport, end: Callable[[], None]) -> None:
+        self._transport = transport
+        self._end = end
+
+    def write(self, data: bytes) -> None:
+        self._transport.write(data)
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+    def close(self) -> None:
+        self._end()
