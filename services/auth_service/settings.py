@@ -130,7 +130,21 @@ class KeySettings(TimingSettings):
         return *sources, _Keyring(settings_cls)
 
 
-class AuthSettings(ServingSettings, KeySettings):
+class AuditSettings(ServiceSettings):
+    """How long the audit log is kept."""
+
+    model_config = SettingsConfigDict(env_prefix="AUTH_")
+
+    audit_months_kept: int = Field(
+        12,
+        ge=1,
+        le=120,
+        description="How many months of the audit log are kept, the current one among them; older ones are dropped by"
+        " the processes that have AUTH_ADMIN_DATABASE_URL, or by `steelcut audit maintain`",
+    )
+
+
+class AuthSettings(ServingSettings, KeySettings, AuditSettings):
     """What one process of the authorization server needs to know."""
 
     model_config = SettingsConfigDict(env_prefix="AUTH_")

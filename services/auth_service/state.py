@@ -19,6 +19,7 @@ from auth_service.key_rotation import KeyRotation
 from auth_service.master_key import MasterKey
 from auth_service.queries import token as queries
 from auth_service.registry import Registry
+from auth_service.upkeep import keeping_up
 from steelcut.errors import TemporarilyUnavailable
 from steelcut.service.listen import listening
 from steelcut.service.postgres import Database
@@ -95,6 +96,7 @@ async def open_process(settings: AuthSettings, log: Logger) -> AsyncIterator[Pro
                 _kept_fresh(process),
                 _hearing_of_changes(process),
                 _rotating_keys(process),
+                _keeping_up(process),
             ):
                 yield process
 
@@ -125,6 +127,14 @@ def _rotating_keys(process: Process) -> contextlib.AbstractAsyncContextManager[N
         log=process.log,
     )
     return rotation.running()
+
+
+def _keeping_up(process: Process) -> contextlib.AbstractAsyncContextManager[None]:
+    if process.admin_database is None:
+        return contextlib.nullcontext()
+    return keeping_up(
+        process.admin_database, audit_months_kept=process.settings.audit_months_kept, log=process.log
+    )
 
 
 async def _first_refresh(process: Process) -> None:

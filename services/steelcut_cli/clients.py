@@ -11,6 +11,7 @@ import typer
 from steelcut_cli import output, secrets, times
 from steelcut_cli.client_options import either, parse_grants, parse_metadata, parse_ungrants, regranted
 from steelcut_cli.errors import Misuse
+from steelcut_cli.pages import PAGE
 from steelcut_cli.resources import Lifetime
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ Metadata = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME=VALUE", help="A note for operators, as in owner=billing; repeat for more."),
 ]
-PAGE = 1000
 
 
 class State(enum.StrEnum):

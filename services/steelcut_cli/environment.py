@@ -133,7 +133,7 @@ def sections() -> dict[str, list[Variable]]:
     classes: dict[str, type[ServiceSettings]] = {
         "auth_service": AuthSettings,
         "resource_service": ResourceSettings,
-        "steelcut keys, resources, scopes, clients, secrets, import, export": AuthAdministrationSettings,
+        "steelcut keys, resources, scopes, clients, secrets, audit, import, export": AuthAdministrationSettings,
         "steelcut db": AuthOwnerSettings,
         "steelcut db, documents": ResourceAdministrationSettings,
         "steelcut token, fetch": CallerSettings,

@@ -12,6 +12,7 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 from steelcut_cli import (
+    audit,
     calling,
     clients,
     database,
@@ -24,6 +25,7 @@ from steelcut_cli import (
     scopes,
     secrets,
     transfer,
+    unused,
 )
 from steelcut_cli.errors import Refusal
 
@@ -44,7 +46,10 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(resources.app, name="resources")
 app.add_typer(scopes.app, name="scopes")
 app.add_typer(clients.app, name="clients")
+clients.app.command("unused", epilog=unused.CLIENT_EXAMPLES)(unused.clients)
+scopes.app.command("unused", epilog=unused.SCOPE_EXAMPLES)(unused.scopes)
 app.add_typer(secrets.app, name="secrets")
+app.add_typer(audit.app, name="audit")
 app.add_typer(documents.app, name="documents")
 app.add_typer(transfer.app, name="import")
 app.command("export", epilog=transfer.EXPORT_EXAMPLES)(transfer.export)

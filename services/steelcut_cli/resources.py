@@ -10,6 +10,7 @@ import typer
 from steelcut_cli import output
 from steelcut_cli.client_options import either
 from steelcut_cli.errors import Misuse
+from steelcut_cli.pages import PAGE, every
 
 if TYPE_CHECKING:
     from auth_service.administration.resources import ResourceChanges
@@ -20,7 +21,6 @@ app = typer.Typer(
     no_args_is_help=True, help="The protected resources that tokens are for, with their scopes."
 )
 
-PAGE = 1000
 
 Name = Annotated[str, typer.Argument(help="Short name, as in api_v0.0.1.")]
 Lifetime = Annotated[
@@ -112,12 +112,9 @@ def callers(name: Name, as_json: output.AsJson = False) -> None:
     from steelcut_cli.connections import administer
 
     async def everybody(connection: Connection) -> list[CallerRow]:
-        page = await administration.list_callers(connection, name, limit=PAGE)
-        rows = page.rows
-        while page.next_cursor is not None:
-            page = await administration.list_callers(connection, name, cursor=page.next_cursor, limit=PAGE)
-            rows = rows + page.rows
-        return rows
+        return await every(
+            lambda cursor: administration.list_callers(connection, name, cursor=cursor, limit=PAGE)
+        )
 
     found = administer(everybody)
     if as_json:

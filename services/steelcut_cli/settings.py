@@ -43,6 +43,10 @@ class KeySettings(AuthAdministrationSettings, auth_service.settings.KeySettings)
     """What it takes to make a signing key and to seal it."""
 
 
+class AuditUpkeepSettings(AuthAdministrationSettings, auth_service.settings.AuditSettings):
+    """What `steelcut audit maintain` reads."""
+
+
 class StoredMasterKeySettings(ServiceSettings):
     """What `steelcut keys store-master-key` reads: the master key, and where to put it."""
 

@@ -15,6 +15,8 @@ STATEMENTS = (
         ADD COLUMN version    bigint NOT NULL DEFAULT 1,
         ADD COLUMN updated_at timestamptz NOT NULL DEFAULT now()
     """,
+    # What nobody used since is for the least-privilege report; for grants of before, since now.
+    "ALTER TABLE client_grants ADD COLUMN granted_at timestamptz NOT NULL DEFAULT now()",
     "ALTER TABLE client_secrets ADD COLUMN label text NOT NULL DEFAULT ''",
     # A secret from another server has a slow hash and no id inside: with more than one, each try would cost several.
     """
@@ -109,35 +111,47 @@ STATEMENTS = (
         after       jsonb,
         trace_id    text NOT NULL DEFAULT '',
         address     text NOT NULL DEFAULT '',
+        -- Who follows the log asks by it for what was committed since: nothing is missed or read twice.
+        transaction_id xid8 NOT NULL DEFAULT pg_current_xact_id(),
         PRIMARY KEY (at, event_id)
     ) PARTITION BY RANGE (at)
     """,
     "CREATE INDEX audit_events_by_object ON audit_events (object_type, object_id, at)",
     "CREATE INDEX audit_events_by_actor ON audit_events (actor, at)",
+    "CREATE INDEX audit_events_by_transaction ON audit_events (transaction_id)",
     "CREATE INDEX audit_events_by_trace ON audit_events (trace_id) WHERE trace_id <> ''",
     # Whatever no month takes: an event is never lost because a partition is missing.
     "CREATE TABLE audit_events_other PARTITION OF audit_events DEFAULT",
     # Runs with the owner's rights, so that the administrator role needs no DDL: makes the coming months, and drops
-    # the months that ended before the retention. Returns the names of what it dropped.
+    # the months that ended before the retention. Returns the names of the partitions that it dropped. It gives up
+    # (55P03) rather than keep the writers waiting behind somebody who reads for long.
     """
     CREATE FUNCTION audit_maintain(months_kept integer) RETURNS SETOF text
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '1s' AS $$
     DECLARE
-        month date;
+        this_month timestamp := date_trunc('month', now() AT TIME ZONE 'UTC');
+        kept_from timestamptz := (this_month - make_interval(months => months_kept - 1)) AT TIME ZONE 'UTC';
+        begins timestamptz;
+        ends timestamptz;
         partition text;
-        ended date;
     BEGIN
         IF months_kept < 1 THEN
             RAISE EXCEPTION 'at least one month is kept';
         END IF;
         PERFORM pg_advisory_xact_lock(7359064922);
         FOR ahead IN 0..3 LOOP
-            month := date_trunc('month', now() AT TIME ZONE 'UTC') + make_interval(months => ahead);
-            partition := format('audit_events_%s', to_char(month, 'YYYY_MM'));
+            begins := (this_month + make_interval(months => ahead)) AT TIME ZONE 'UTC';
+            ends := (this_month + make_interval(months => ahead + 1)) AT TIME ZONE 'UTC';
+            partition := format('audit_events_%s', to_char(begins AT TIME ZONE 'UTC', 'YYYY_MM'));
             IF to_regclass(partition) IS NULL THEN
+                -- What came while the month was missing lies among the others, and would forbid to make it.
+                EXECUTE format('CREATE TABLE %I (LIKE audit_events INCLUDING DEFAULTS)', partition);
                 EXECUTE format(
-                    'CREATE TABLE %I PARTITION OF audit_events FOR VALUES FROM (%L) TO (%L)', partition,
-                    month::timestamp AT TIME ZONE 'UTC', (month + interval '1 month')::timestamp AT TIME ZONE 'UTC');
+                    'WITH moved AS (DELETE FROM audit_events_other WHERE at >= %L AND at < %L RETURNING *)'
+                    ' INSERT INTO %I SELECT * FROM moved', begins, ends, partition);
+                EXECUTE format(
+                    'ALTER TABLE audit_events ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
+                    partition, begins, ends);
             END IF;
         END LOOP;
         FOR partition IN
@@ -145,12 +159,12 @@ STATEMENTS = (
              WHERE i.inhparent = 'audit_events'::regclass AND c.relname ~ '^audit_events_[0-9]{4}_[0-9]{2}$'
              ORDER BY c.relname
         LOOP
-            ended := to_date(substr(partition, 14), 'YYYY_MM') + interval '1 month';
-            IF ended <= date_trunc('month', now() AT TIME ZONE 'UTC') - make_interval(months => months_kept - 1) THEN
+            IF to_date(substr(partition, 14), 'YYYY_MM')::timestamp AT TIME ZONE 'UTC' < kept_from THEN
                 EXECUTE format('DROP TABLE %I', partition);
                 RETURN NEXT partition;
             END IF;
         END LOOP;
+        DELETE FROM audit_events_other WHERE at < kept_from;
     END $$
     """,
     "REVOKE ALL ON FUNCTION audit_maintain(integer) FROM PUBLIC",
@@ -222,6 +236,7 @@ def downgrade() -> None:
     op.execute("ALTER TABLE resources DROP version, DROP updated_at")
     op.execute("DROP INDEX client_secrets_imported")
     op.execute("ALTER TABLE client_secrets DROP label")
+    op.execute("ALTER TABLE client_grants DROP granted_at")
     op.execute(
         "ALTER TABLE clients DROP enabled, DROP expires_at, DROP metadata, DROP version, DROP updated_at"
     )

@@ -1,0 +1,144 @@
+"""The audit log, read."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import orjson
+
+if TYPE_CHECKING:
+    from steelcut.service.postgres import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEvent:
+    """What somebody did, or was refused.
+
+    ``actor`` is client:ID, cli:USER@HOST, rotation:HOST or unknown; ``outcome`` is done, issued, or an error code
+    of RFC 6749 §5.2 with the true ``reason``. ``before`` and ``after`` hold what a change was about, without secrets.
+    """
+
+    at: datetime
+    event_id: UUID
+    actor: str
+    action: str
+    object_type: str
+    object_id: str
+    outcome: str
+    reason: str
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+    trace_id: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events are wanted; None asks for all.
+
+    ``action`` may end in ``*``. ``client_id`` finds what a client did and what was done to it.
+    ``since`` is the first moment that counts, ``until`` the first that does not.
+    """
+
+    actor: str | None = None
+    action: str | None = None
+    object_type: str | None = None
+    object_id: str | None = None
+    client_id: str | None = None
+    outcome: str | None = None
+    trace_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+_COLUMNS = (
+    "at, event_id, actor, action, object_type, object_id, outcome, reason, before, after, trace_id, address"
+)
+# What is not asked for is not in the statement: a plan for every filter at once would use no index.
+_CONDITIONS = {
+    "actor": "actor = {}",
+    "action": "action = {}",
+    "action_prefix": "starts_with(action, {})",
+    "object_type": "object_type = {}",
+    "object_id": "object_id = {}",
+    "client_id": "((object_type = 'client' AND object_id = {0}) OR actor = 'client:' || {0})",
+    "outcome": "outcome = {}",
+    "trace_id": "trace_id = {} AND trace_id <> ''",
+    "since": "at >= {}",
+    "until": "at < {}",
+}
+_WRITTEN_SINCE = f"""
+    SELECT {_COLUMNS}
+      FROM audit_events
+     WHERE transaction_id >= pg_snapshot_xmin($1::text::pg_snapshot)
+       AND NOT pg_visible_in_snapshot(transaction_id, $1::text::pg_snapshot)
+     ORDER BY at, event_id
+"""
+
+
+def search(wanted: EventFilter, before: tuple[datetime, UUID] | None, limit: int) -> tuple[str, list[Any]]:
+    """Return the statement that finds ``wanted``, newest first, and its parameters."""
+    values: dict[str, Any] = {
+        name: value for name in EventFilter.__slots__ if (value := getattr(wanted, name)) is not None
+    }
+    if str(values.get("action", "")).endswith("*"):
+        values["action_prefix"] = values.pop("action")[:-1]
+    conditions = [_CONDITIONS[name].format(f"${number}") for number, name in enumerate(values, 1)]
+    parameters = list(values.values())
+    if before is not None:
+        parameters += before
+        conditions.append(f"(at, event_id) < (${len(parameters) - 1}, ${len(parameters)})")
+    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    parameters.append(limit)
+    return (
+        f"SELECT {_COLUMNS} FROM audit_events{where} ORDER BY at DESC, event_id DESC LIMIT ${len(parameters)}",
+        parameters,
+    )
+
+
+async def events(
+    connection: Connection, wanted: EventFilter, before: tuple[datetime, UUID] | None, limit: int
+) -> list[AuditEvent]:
+    """Read what is ``wanted`` and older than ``before``, newest first."""
+    statement, parameters = search(wanted, before, limit)
+    return [_event(row) for row in await connection.fetch(statement, *parameters)]
+
+
+async def snapshot(connection: Connection) -> str:
+    """Return which transactions are visible here and now, as PostgreSQL writes it down."""
+    text: str = await connection.fetchval("SELECT pg_current_snapshot()::text")
+    return text
+
+
+async def is_snapshot(connection: Connection, text: str) -> bool:
+    """Say whether ``text`` is what ``snapshot`` returned."""
+    valid: bool = await connection.fetchval("SELECT pg_input_is_valid($1, 'pg_snapshot')", text)
+    return valid
+
+
+async def written_since(connection: Connection, known: str, prefetch: int) -> AsyncIterator[AuditEvent]:
+    """Read what was committed after the snapshot ``known``, by its time. The caller holds a transaction."""
+    async for row in connection.cursor(_WRITTEN_SINCE, known, prefetch=prefetch):
+        yield _event(row)
+
+
+async def maintain(connection: Connection, months_kept: int, seconds: float) -> Sequence[str]:
+    """Make the coming months and drop those beyond ``months_kept``; return the dropped ones' names."""
+    rows = await connection.fetch("SELECT audit_maintain($1) AS dropped", months_kept, timeout=seconds)
+    return [row["dropped"] for row in rows]
+
+
+async def forget_answers(connection: Connection, hours: float) -> None:
+    """Delete the answers that were kept for ``Idempotency-Key`` longer than ``hours``."""
+    await connection.execute(
+        "DELETE FROM idempotent_answers WHERE created_at < now() - make_interval(secs => $1)", hours * 3600
+    )
+
+
+def _event(row: Any) -> AuditEvent:
+    documents = {name: None if row[name] is None else orjson.loads(row[name]) for name in ("before", "after")}
+    return AuditEvent(**{**row, **documents})

@@ -1,0 +1,54 @@
+"""What has to be done now and then in the auth database: the months of the audit log, and answers kept for repeats.
+
+Done by the processes that have the administrator's role; at the database it is done by one at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+from auth_service.queries import audit_reading as queries
+from steelcut.errors import TemporarilyUnavailable
+
+if TYPE_CHECKING:
+    from steelcut.service.logs import Logger
+    from steelcut.service.postgres import Database
+
+EVERY_SECONDS = 3600.0
+# Months are made and dropped under locks that are not waited for long; the work itself may take a while.
+MAINTAIN_SECONDS = 60.0
+# How long a creation may be repeated under its Idempotency-Key.
+ANSWERS_KEPT_HOURS = 24.0
+
+
+@contextlib.asynccontextmanager
+async def keeping_up(database: Database, *, audit_months_kept: int, log: Logger) -> AsyncIterator[None]:
+    """Do it at once and every hour, for as long as the block lasts; ``database`` is reached as the administrator."""
+    task = asyncio.create_task(_keep_up(database, audit_months_kept, log))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def _keep_up(database: Database, audit_months_kept: int, log: Logger) -> None:
+    while True:
+        try:
+            async with database.connection() as connection:
+                dropped = await queries.maintain(connection, audit_months_kept, MAINTAIN_SECONDS)
+                await queries.forget_answers(connection, ANSWERS_KEPT_HOURS)
+        except TemporarilyUnavailable as error:
+            log.warning("upkeep of the database put off for an hour", reason=error.reason)
+        except asyncpg.PostgresError as error:
+            log.warning("upkeep of the database put off for an hour", reason=type(error).__name__)
+        else:
+            for partition in dropped:
+                log.info("month of the audit log dropped", partition=partition, kept_months=audit_months_kept)
+        await asyncio.sleep(EVERY_SECONDS)

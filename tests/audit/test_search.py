@@ -1,0 +1,136 @@
+"""Somebody asks what happened: every filter, page by page, by the indexes."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from auth_service.administration.audit_search import search_events
+from auth_service.administration.errors import Invalid
+from auth_service.queries import audit_reading
+from auth_service.queries.audit_reading import EventFilter
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+EVENTS = (
+    # minutes ago, actor, action, object type, object id, outcome, trace id
+    (50, "cli:ann@desk", "client.create", "client", "billing", "done", ""),
+    (40, "cli:bob@desk", "resource.create", "resource", "reports", "done", ""),
+    (30, "client:billing", "token.issue", "client", "billing", "issued", "t30"),
+    (20, "client:other", "token.refuse", "client", "other", "invalid_client", "t20"),
+    (10, "client:billing", "secret.rotate", "client", "billing", "done", "t10"),
+    (0, "client:billing", "client.disable", "client", "other", "done", "t00"),
+)
+
+
+@pytest.fixture(autouse=True)
+async def _six_events(administrator: Any) -> None:
+    await administrator.executemany(
+        "INSERT INTO audit_events (at, actor, action, object_type, object_id, outcome, trace_id)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        [(NOW - timedelta(minutes=ago), *rest) for ago, *rest in EVENTS],
+    )
+
+
+@pytest.mark.parametrize(
+    ("wanted", "minutes_ago"),
+    [
+        (EventFilter(), [0, 10, 20, 30, 40, 50]),
+        (EventFilter(actor="client:billing"), [0, 10, 30]),
+        (EventFilter(action="client.create"), [50]),
+        (EventFilter(action="client.*"), [0, 50]),
+        (EventFilter(action="*"), [0, 10, 20, 30, 40, 50]),
+        (EventFilter(action="%"), []),
+        (EventFilter(object_type="resource"), [40]),
+        (EventFilter(object_type="client", object_id="other"), [0, 20]),
+        (EventFilter(client_id="billing"), [0, 10, 30, 50]),
+        (EventFilter(outcome="invalid_client"), [20]),
+        (EventFilter(trace_id="t30"), [30]),
+        (EventFilter(trace_id=""), []),
+        (EventFilter(since=NOW - timedelta(minutes=20)), [0, 10, 20]),
+        (EventFilter(until=NOW - timedelta(minutes=20)), [30, 40, 50]),
+        (EventFilter(client_id="billing", action="token.*", since=NOW - timedelta(hours=1)), [30]),
+    ],
+)
+async def test_filters(administrator: Any, wanted: EventFilter, minutes_ago: list[int]) -> None:
+    """Each narrows by itself and together with others; the newest comes first."""
+    page = await search_events(administrator, wanted)
+    assert [(NOW - event.at).total_seconds() / 60 for event in page.rows] == minutes_ago
+    assert page.next_cursor is None
+
+
+async def test_pages_hold_each_event_once(administrator: Any) -> None:
+    """Also those of one and the same moment, and whatever is written meanwhile."""
+    for number in range(5):
+        await administrator.execute(
+            "INSERT INTO audit_events (at, actor, action, object_type, object_id) VALUES ($1, 'x', 'y', 'z', $2)",
+            NOW - timedelta(minutes=30),
+            str(number),
+        )
+    seen, cursor = [], None
+    while True:
+        page = await search_events(administrator, cursor=cursor, limit=2)
+        seen += [event.event_id for event in page.rows]
+        await administrator.execute(
+            "INSERT INTO audit_events (actor, action, object_type, object_id) VALUES ('x', 'y', 'z', 'new')"
+        )
+        if (cursor := page.next_cursor) is None:
+            break
+    assert len(seen) == len(set(seen)) == len(EVENTS) + 5
+
+
+@pytest.mark.parametrize(
+    ("wanted", "options"),
+    [
+        (EventFilter(actor="a\x00b"), {}),
+        (EventFilter(since=datetime(2031, 1, 1)), {}),  # noqa: DTZ001 - that is the mistake
+        (EventFilter(), {"limit": 0}),
+        (EventFilter(), {"limit": 1001}),
+        (EventFilter(), {"cursor": "nonsense"}),
+        (EventFilter(), {"cursor": "WyIyMDMxIiwiMSJd"}),
+        (EventFilter(), {"cursor": "WyJub3ciLCJ4Il0"}),
+    ],
+)
+async def test_what_cannot_be_meant_is_refused(
+    administrator: Any, wanted: EventFilter, options: dict[str, Any]
+) -> None:
+    """With a sentence, before the database is asked."""
+    with pytest.raises(Invalid):
+        await search_events(administrator, wanted, **options)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "index"),
+    [
+        (EventFilter(), "audit_events_pkey"),
+        (EventFilter(actor="client:x"), "audit_events_by_actor"),
+        (EventFilter(object_type="client", object_id="x"), "audit_events_by_object"),
+        (EventFilter(trace_id="x"), "audit_events_by_trace"),
+    ],
+)
+async def test_search_reads_by_an_index(owner: Any, wanted: EventFilter, index: str) -> None:
+    """A log of years is not read from end to end; months that are not asked for are not read at all."""
+    await owner.execute("SET enable_seqscan = off")
+    statement, parameters = audit_reading.search(wanted, None, 101)
+    plan = "\n".join(row[0] for row in await owner.fetch(f"EXPLAIN {statement}", *parameters))
+    month = f"audit_events_{NOW:%Y_%m}"
+    parts = {f"{month}_{index.removeprefix('audit_events_')}", *_indexes_like(index, month)}
+    assert any(part in plan for part in parts), plan
+    assert "Seq Scan" not in plan
+    narrowed, bounds = audit_reading.search(EventFilter(since=NOW - timedelta(seconds=1)), None, 101)
+    plan = json.loads(await owner.fetchval(f"EXPLAIN (FORMAT JSON) {narrowed}", *bounds))
+    read = str(plan).count("'Relation Name'")
+    assert read <= 5, "the months before are read too"
+
+
+def _indexes_like(index: str, month: str) -> list[str]:
+    # PostgreSQL names the index of a partition after the partition and the columns.
+    columns = {
+        "audit_events_by_actor": "actor_at",
+        "audit_events_by_object": "object_type_object_id_at",
+        "audit_events_by_trace": "trace_id",
+        "audit_events_pkey": "pkey",
+    }[index]
+    return [f"{month}_{columns}_idx", f"{month}_{columns}"]
