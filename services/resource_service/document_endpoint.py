@@ -1,5 +1,7 @@
 """``GET`` and ``HEAD /{resource}`` and ``/{resource}/{key}``: guard first, then one query, then the bytes.
 
+What changes documents is in ``publishing_endpoint``.
+
 Plain ASGI: this path is walked at every protected request, and each layer would be paid for each time.
 """
 
@@ -9,10 +11,10 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match
 
-from resource_service import documents
+from resource_service import documents, publishing_endpoint
+from resource_service.headers import values
 from resource_service.names import DOCUMENT_PATH
 from steelcut.guard import Guard
 
@@ -45,19 +47,20 @@ class DocumentRoute(BaseRoute):
             return Match.NONE, {}
         return Match.FULL, {"path_params": found.groupdict()}
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one document, in this order: method, guard, database, answer."""
         method = scope["method"]
         if method not in METHODS:
-            raise HTTPException(405, headers={"Allow": ", ".join(METHODS)})
+            await publishing_endpoint.handle(scope, receive, send, else_allowed=METHODS)
+            return
         process: Process = scope["app"].state.process
         resource, key = scope["path_params"]["resource"], scope["path_params"]["key"]
 
         guard = Guard(process.verifier, audience=process.settings.identifier(resource))
-        claims = await guard.admit(_values(scope, b"authorization"), scope=READ_SCOPE)
+        claims = await guard.admit(values(scope, b"authorization"), scope=READ_SCOPE)
         scope["log"]["client_id"] = claims.client_id
 
-        if_none_match = _values(scope, b"if-none-match")
+        if_none_match = values(scope, b"if-none-match")
         known_etags = entity_tags(if_none_match) if if_none_match else ()
         has_any = ANY_TAG in known_etags
         with_body = method == "GET" and not has_any
@@ -74,10 +77,6 @@ def entity_tags(if_none_match: Sequence[str]) -> list[str]:
     if [value.strip() for value in if_none_match] == [ANY_TAG]:
         return [ANY_TAG]
     return [tag for value in if_none_match for tag in _ENTITY_TAG.findall(value) if tag != ANY_TAG]
-
-
-def _values(scope: Scope, name: bytes) -> list[str]:
-    return [value.decode("latin-1") for header, value in scope["headers"] if header == name]
 
 
 async def _answer(send: Send, document: Document, *, unchanged: bool) -> None:

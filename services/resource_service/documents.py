@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from resource_service import queries
-from resource_service.errors import DocumentError, NotFound, NotJSON
+from resource_service.errors import DocumentError, NotFound, NotJSON, PreconditionFailed
 from resource_service.names import check_key, check_resource_name
+from resource_service.preconditions import EntityTags, Preconditions
 
 if TYPE_CHECKING:
     from resource_service.queries import Document, PublishedDocument
@@ -21,6 +22,7 @@ MAX_DOCUMENT_BYTES: Final = 16 * 1024 * 1024
 ETAG_CHARACTERS: Final = 32
 # The key of the document that is the resource itself.
 OWN_DOCUMENT: Final = ""
+UNCONDITIONAL: Final = Preconditions()
 
 
 async def read(
@@ -44,17 +46,43 @@ async def read(
     return found
 
 
-async def publish(connection: Connection, resource: str, key: str | None, body: bytes) -> PublishedDocument:
+async def publish(
+    connection: Connection,
+    resource: str,
+    key: str | None,
+    body: bytes,
+    preconditions: Preconditions = UNCONDITIONAL,
+) -> PublishedDocument:
     """Publish ``body`` as the document of ``resource``, or as its document ``key``; replaces an older one.
 
     Every replica serves it from its next request on. Raises ``DocumentError`` when the name or the bytes
-    cannot be taken.
+    cannot be taken, and ``PreconditionFailed`` when the document is in another state than ``preconditions`` ask for;
+    the one statement that writes decides that.
     """
     check_resource_name(resource)
     name = OWN_DOCUMENT if key is None else check_key(key)
     check_json(body)
     etag = hashlib.sha256(body).hexdigest()[:ETAG_CHARACTERS]
-    return await queries.upsert_document(connection, resource, name, body, etag)
+    match, none_match = preconditions.if_match, preconditions.if_none_match or EntityTags()
+    if match is None:
+        published = await queries.upsert_document(
+            *(connection, resource, name, body, etag),
+            may_replace=not none_match.any_at_all,
+            unless=none_match.tags,
+        )
+    elif none_match.any_at_all:
+        # A document that exists and does not.
+        published = None
+    else:
+        published = await queries.replace_document(
+            *(connection, resource, name, body, etag),
+            whatever=match.any_at_all,
+            among=match.tags,
+            unless=none_match.tags,
+        )
+    if published is None:
+        raise PreconditionFailed("the document is in another state")
+    return published
 
 
 async def list_documents(connection: Connection, resource: str | None = None) -> list[PublishedDocument]:
@@ -62,9 +90,30 @@ async def list_documents(connection: Connection, resource: str | None = None) ->
     return await queries.documents(connection, resource)
 
 
-async def delete_document(connection: Connection, resource: str, key: str | None = None) -> bool:
-    """Delete a document and say whether there was one."""
-    return await queries.delete_document(connection, resource, OWN_DOCUMENT if key is None else key)
+async def delete_document(
+    connection: Connection,
+    resource: str,
+    key: str | None = None,
+    preconditions: Preconditions = UNCONDITIONAL,
+) -> bool:
+    """Delete a document and say whether there was one.
+
+    Raises ``PreconditionFailed`` when there is one in another state than ``preconditions`` ask for.
+    """
+    name = OWN_DOCUMENT if key is None else key
+    async with connection.transaction():
+        etag = await queries.lock_document(connection, resource, name)
+        if etag is not None and not preconditions.hold(etag):
+            raise PreconditionFailed("the document is in another state")
+        return await queries.delete_document(connection, resource, name)
+
+
+async def current_etag(connection: Connection, resource: str, key: str | None) -> str | None:
+    """Return the tag of a document as it is now, None when there is none."""
+    found = await queries.document_unless_known(
+        connection, resource, key or OWN_DOCUMENT, with_body=False, known_etags=()
+    )
+    return None if found is None else found.etag
 
 
 def check_json(body: bytes) -> None:

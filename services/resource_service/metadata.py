@@ -9,6 +9,7 @@ from resource_service import queries
 from resource_service.document_endpoint import READ_SCOPE
 from resource_service.errors import NotFound
 from resource_service.names import NAME, RESERVED
+from resource_service.publishing_endpoint import WRITE_SCOPE
 from steelcut.discovery import PROTECTED_RESOURCE, well_known
 from steelcut.service.asgi import JSONBytes
 
@@ -45,7 +46,9 @@ def document(settings: ResourceSettings, resource: str) -> dict[str, Any]:
     return {
         "resource": settings.identifier(resource),
         "authorization_servers": [settings.issuer],
-        "scopes_supported": [READ_SCOPE],
+        "scopes_supported": [READ_SCOPE]
+        if settings.publisher_database_url is None
+        else [READ_SCOPE, WRITE_SCOPE],
         # §2: the header alone; RFC 6750's form and query methods are not looked at.
         "bearer_methods_supported": ["header"],
         "resource_name": resource,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from resource_service.document_endpoint import READ_SCOPE
 from resource_service.metadata import metadata_path
+from resource_service.publishing_endpoint import WRITE_SCOPE
 from steelcut.service.asgi import TRACE_HEADER
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from resource_service.settings import ResourceSettings
 
 _BEARER = "access_token"
+_ENTITY_TAGS_PATTERN = r'^(\*|(W/)?"[!#-~]*"(, *(W/)?"[!#-~]*")*)$'
 _NAME_PATTERN = "^[A-Za-z0-9][A-Za-z0-9._~-]{0,127}$"
 
 _ERROR_CODES = [
@@ -22,6 +24,7 @@ _ERROR_CODES = [
     "invalid_token",
     "insufficient_scope",
     "not_found",
+    "precondition_failed",
     "temporarily_unavailable",
     "server_error",
 ]
@@ -46,8 +49,8 @@ def describe(app: FastAPI, settings: ResourceSettings) -> None:
 
 def _paths(settings: ResourceSettings) -> dict[str, Any]:
     return {
-        "/{resource}": _document_path("resource"),
-        "/{resource}/{key}": _document_path("resource", "key"),
+        "/{resource}": _document_path(settings, "resource"),
+        "/{resource}/{key}": _document_path(settings, "resource", "key"),
         metadata_path(settings): {
             "parameters": [_path_parameter("resource")],
             "get": {
@@ -64,12 +67,16 @@ def _paths(settings: ResourceSettings) -> dict[str, Any]:
     }
 
 
-def _document_path(*names: str) -> dict[str, Any]:
-    return {
+def _document_path(settings: ResourceSettings, *names: str) -> dict[str, Any]:
+    path = {
         "parameters": [_path_parameter(name) for name in names],
         "get": _document_operation(f"read_{names[-1]}", "Read a protected document"),
         "head": _document_operation(f"head_{names[-1]}", "Ask for the tag and the size of a document"),
     }
+    if settings.publisher_database_url is not None:
+        path["put"] = _put_operation(f"put_{names[-1]}", settings.max_document_bytes)
+        path["delete"] = _change_operation(f"delete_{names[-1]}", "Delete a document", _deletion())
+    return path
 
 
 def _document_operation(operation_id: str, summary: str) -> dict[str, Any]:
@@ -106,6 +113,70 @@ def _document_operation(operation_id: str, summary: str) -> dict[str, Any]:
     }
 
 
+def _put_operation(operation_id: str, max_bytes: int) -> dict[str, Any]:
+    responses = {
+        "201": {"description": "The document was created", "headers": _headers("ETag", "Location")},
+        "204": {"description": "The document was replaced", "headers": _headers("ETag")},
+        "400": _answer(
+            "Not JSON, and then with `line` and `column`; or a header that cannot be served",
+            "DocumentError",
+            "WWW-Authenticate",
+        ),
+        "404": _answer("No document can have this path", "Error"),
+        "408": _answer("The document did not arrive in time", "Error", "Connection"),
+        "413": _answer(f"The document has more than {max_bytes} bytes", "Error"),
+        "415": _answer("Not application/json in UTF-8, or coded", "Error", "Accept", "Accept-Encoding"),
+    }
+    return {
+        **_change_operation(operation_id, "Create or replace a document", responses),
+        "requestBody": {
+            "required": True,
+            "description": f"Any JSON text of up to {max_bytes} bytes; these very bytes are served",
+            "content": {"application/json": {"schema": {}}},
+        },
+    }
+
+
+def _deletion() -> dict[str, Any]:
+    return {
+        "204": {"description": "The document was deleted", "headers": _headers()},
+        "400": _answer("A header that cannot be served", "Error", "WWW-Authenticate"),
+        "404": _answer("There is no such document", "Error"),
+    }
+
+
+def _change_operation(operation_id: str, summary: str, responses: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "operationId": operation_id,
+        "summary": summary,
+        "description": f"Needs an access token for this very resource with the scope `{WRITE_SCOPE}`.",
+        "tags": ["documents"],
+        "security": [{_BEARER: []}],
+        "parameters": [
+            _precondition("If-Match", "Only if the document has one of these tags, or, for `*`, exists"),
+            _precondition("If-None-Match", "Only if it has none of these tags, or, for `*`, does not exist"),
+        ],
+        "responses": {
+            **responses,
+            "401": _answer(
+                "No token, or none that is good here (RFC 6750 §3.1)", "Error", "WWW-Authenticate"
+            ),
+            "403": _answer("The token grants too little (RFC 6750 §3.1)", "Error", "WWW-Authenticate"),
+            "412": _answer("The document is in another state than the preconditions ask for", "Error"),
+            "503": _answer("The service cannot answer now; try again", "Error", "Retry-After"),
+        },
+    }
+
+
+def _precondition(name: str, description: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": "header",
+        "description": f"{description} (RFC 9110 §13.1)",
+        "schema": {"type": "string", "pattern": _ENTITY_TAGS_PATTERN, "examples": ["*"]},
+    }
+
+
 def _path_parameter(name: str) -> dict[str, Any]:
     return {
         "name": name,
@@ -138,13 +209,12 @@ def _schemas() -> dict[str, Any]:
         "resource_name": text,
         "resource_documentation": text,
     }
+    error = {"error": {"type": "string", "enum": _ERROR_CODES}, "error_description": text}
+    place = {name: {"type": "integer", "minimum": 1} for name in ("line", "column")}
     return {
         "Metadata": {"type": "object", "required": list(metadata), "properties": metadata},
-        "Error": {
-            "type": "object",
-            "required": ["error", "error_description"],
-            "properties": {"error": {"type": "string", "enum": _ERROR_CODES}, "error_description": text},
-        },
+        "Error": {"type": "object", "required": list(error), "properties": error},
+        "DocumentError": {"type": "object", "required": list(error), "properties": {**error, **place}},
     }
 
 

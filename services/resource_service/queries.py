@@ -46,7 +46,18 @@ _UPSERT = """
     INSERT INTO documents (resource, key, body, etag) VALUES ($1, $2, $3, $4)
     ON CONFLICT (resource, key) DO UPDATE
        SET body = excluded.body, etag = excluded.etag, published_at = now()
+     WHERE $5 AND documents.etag <> ALL ($6::text[])
     RETURNING published_at, xmax = 0 AS created
+"""
+_REPLACE = """
+    UPDATE documents
+       SET body = $3, etag = $4, published_at = now()
+     WHERE resource = $1 AND key = $2 AND ($5 OR etag = ANY ($6::text[])) AND etag <> ALL ($7::text[])
+    RETURNING published_at
+"""
+MAY_PUBLISH = """
+    SELECT bool_and(has_table_privilege('documents', privilege))
+      FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS privilege
 """
 _DOCUMENTS = """
     SELECT resource, nullif(key, '') AS key, etag, octet_length(body) AS size, published_at
@@ -77,12 +88,60 @@ async def resource_exists(connection: Connection, resource: str) -> bool:
 
 
 async def upsert_document(
-    connection: Connection, resource: str, key: str, body: bytes, etag: str
-) -> PublishedDocument:
-    """Store a document, in the place of an older version if there is one."""
-    row = await connection.fetchrow(_UPSERT, resource, key, body, etag)
-    assert row is not None  # noqa: S101 - an upsert returns its row
+    connection: Connection,
+    resource: str,
+    key: str,
+    body: bytes,
+    etag: str,
+    *,
+    may_replace: bool = True,
+    unless: Sequence[str] = (),
+) -> PublishedDocument | None:
+    """Store a document, in the place of an older version if there is one.
+
+    None, and nothing is changed, when there is one and it must not be replaced, or its tag is among ``unless``.
+    Of writers at the same time each sees what the one before it has left.
+    """
+    row = await connection.fetchrow(_UPSERT, resource, key, body, etag, may_replace, unless)
+    if row is None:
+        return None
     return PublishedDocument(resource, key or None, etag, len(body), row["published_at"], row["created"])
+
+
+async def replace_document(
+    connection: Connection,
+    resource: str,
+    key: str,
+    body: bytes,
+    etag: str,
+    *,
+    whatever: bool,
+    among: Sequence[str],
+    unless: Sequence[str],
+) -> PublishedDocument | None:
+    """Store a document in the place of an older version: of any if ``whatever``, else of one whose tag is ``among``.
+
+    None, and nothing is changed, when there is no such version or its tag is among ``unless``. Of writers at the
+    same time each sees what the one before it has left.
+    """
+    row = await connection.fetchrow(_REPLACE, resource, key, body, etag, whatever, among, unless)
+    if row is None:
+        return None
+    return PublishedDocument(resource, key or None, etag, len(body), row["published_at"])
+
+
+async def lock_document(connection: Connection, resource: str, key: str) -> str | None:
+    """Return the tag of a document, which nobody else changes before the transaction ends; None without one."""
+    etag: str | None = await connection.fetchval(
+        "SELECT etag FROM documents WHERE resource = $1 AND key = $2 FOR UPDATE", resource, key
+    )
+    return etag
+
+
+async def may_publish(connection: Connection) -> bool:
+    """Say whether the role of this connection may write documents."""
+    may: bool = await connection.fetchval(MAY_PUBLISH)
+    return may
 
 
 async def documents(connection: Connection, resource: str | None) -> list[PublishedDocument]:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field
 from pydantic_settings import SettingsConfigDict
 
+from resource_service.documents import MAX_DOCUMENT_BYTES
 from steelcut.discovery import check_issuer, check_resource_identifier
 from steelcut.service.logs import LogFormat
 from steelcut.service.serving import ServingSettings
@@ -50,6 +51,22 @@ class ResourceSettings(ServingSettings):
     database_url: DatabaseUrl = Field(
         description="PostgreSQL URL of the run-time role of the resource database"
     )
+    publisher_database_url: DatabaseUrl | None = Field(
+        None,
+        description=(
+            "Optional: PostgreSQL URL of the publisher role, for a process that takes PUT and DELETE; "
+            "also for `steelcut documents`"
+        ),
+    )
+    max_document_bytes: int = Field(
+        1024 * 1024,
+        ge=1024,
+        le=MAX_DOCUMENT_BYTES,
+        description="Largest document that PUT takes, in bytes; `steelcut documents publish` takes up to 16 MiB",
+    )
+    upload_seconds: float = Field(
+        30.0, gt=0, le=3600, description="How long the document of a PUT may take to arrive, in seconds"
+    )
     jwks_cooldown_seconds: float = Field(
         30.0,
         ge=0,
@@ -78,7 +95,7 @@ class ResourceSettings(ServingSettings):
 
 
 class ResourceAdministrationSettings(ServiceSettings):
-    """What the command line needs to publish documents; the service never reads it."""
+    """What `steelcut db` needs, and `steelcut documents` without a publisher; the service never reads it."""
 
     model_config = SettingsConfigDict(env_prefix="RESOURCE_")
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
 
 import asyncpg
 import httpx
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from resource_service.settings import ResourceSettings
     from steelcut.service.logs import Logger
 
+# How many documents one process receives at once; beyond that PUT is answered with 503.
+MAX_UPLOADS: Final = 64
 # httpx takes a proxy from the environment; what is on this machine is never behind one.
 _NO_PROXY: dict[str, httpx.AsyncBaseTransport | None] = {"all://127.0.0.1": None, "all://localhost": None}
 
@@ -32,8 +35,12 @@ class Process:
 
     settings: ResourceSettings
     database: Database
+    # As the publisher; None in a process that only serves documents.
+    publisher: Database | None
     keys: KeySource
     verifier: Verifier
+    # Each document on its way is in memory until it is stored.
+    uploads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_UPLOADS))
 
 
 @contextlib.asynccontextmanager
@@ -51,6 +58,10 @@ async def open_process(settings: ResourceSettings, log: Logger) -> AsyncIterator
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(database.close)
         await _check_schema(database)
+        publisher = await _publisher(settings)
+        if publisher is not None:
+            stack.push_async_callback(publisher.close)
+            await _check_rights(publisher)
         client = await stack.enter_async_context(httpx.AsyncClient(mounts=_NO_PROXY))
         keys = KeySource(
             client,
@@ -65,7 +76,32 @@ async def open_process(settings: ResourceSettings, log: Logger) -> AsyncIterator
             keys, issuer=settings.issuer, leeway_seconds=settings.leeway_seconds, clock=time.time
         )
         await keys.ready()
-        yield Process(settings, database, keys, verifier)
+        yield Process(settings, database, publisher, keys, verifier)
+
+
+async def _publisher(settings: ResourceSettings) -> Database | None:
+    """Connect as the publisher, where this process was given the means to."""
+    if settings.publisher_database_url is None:
+        return None
+    return await Database.open(
+        settings.publisher_database_url.get_secret_value(),
+        application="resource service (publishing)",
+        role="publisher",
+        pool_size=settings.database_pool_size,
+        wait_seconds=settings.database_wait_seconds,
+    )
+
+
+async def _check_rights(publisher: Database) -> None:
+    try:
+        async with publisher.connection() as connection:
+            may_publish = await queries.may_publish(connection)
+    except (asyncpg.UndefinedTableError, TemporarilyUnavailable):
+        may_publish = False
+    if not may_publish:
+        raise Refusal(
+            "The publisher role may not write documents: run `steelcut db upgrade`, which gives it its rights."
+        )
 
 
 async def _check_schema(database: Database) -> None:

@@ -39,7 +39,7 @@ def with_connection(url: SecretStr, work: Callable[[Connection], Awaitable[Resul
     except asyncpg.InsufficientPrivilegeError:
         raise Refusal(
             "The role in the database URL may not do this: AUTH_ADMIN_DATABASE_URL takes the administrator's URL, "
-            "RESOURCE_OWNER_DATABASE_URL the owner's."
+            "RESOURCE_PUBLISHER_DATABASE_URL the publisher's; `steelcut db upgrade` gives both their rights."
         ) from None
     except asyncpg.DataError:
         raise Refusal("An argument holds characters that no name has.") from None

@@ -13,6 +13,8 @@ from steelcut_cli import output
 from steelcut_cli.errors import Refusal
 
 if TYPE_CHECKING:
+    from pydantic import SecretStr
+
     from steelcut.service.migrations import DatabaseAccess
     from steelcut_cli.connections import Connection
 
@@ -58,8 +60,9 @@ def upgrade(
     """Bring the schema to the newest revision and give each role its rights.
 
     Running it again changes nothing. Reads AUTH_OWNER_DATABASE_URL, AUTH_ADMIN_DATABASE_URL and AUTH_DATABASE_URL;
-    RESOURCE_OWNER_DATABASE_URL and RESOURCE_DATABASE_URL. With AUTH_BOOTSTRAP_DATABASE_URL, a role that may create
-    roles and databases, it first makes the roles and the database that the other URLs name (RESOURCE_… likewise).
+    RESOURCE_OWNER_DATABASE_URL, RESOURCE_PUBLISHER_DATABASE_URL and RESOURCE_DATABASE_URL. With
+    AUTH_BOOTSTRAP_DATABASE_URL, a role that may create roles and databases, it first makes the roles and the database
+    that the other URLs name (RESOURCE_… likewise).
     """
     from steelcut.service import migrations
 
@@ -96,14 +99,16 @@ def _check(service: Service, access: DatabaseAccess) -> DatabaseReport:
     try:
         state = migrations.state(access.owner, _package(service))
         problem = (
-            _role_problem(access) if state.is_current else "the schema is not current: steelcut db upgrade"
+            _role_problem(service, access)
+            if state.is_current
+            else "the schema is not current: steelcut db upgrade"
         )
     except migrations.MigrationError as error:
         return DatabaseReport(service, None, None, str(error))
     return DatabaseReport(service, state.current, state.head, problem)
 
 
-def _role_problem(access: DatabaseAccess) -> str | None:
+def _role_problem(service: Service, access: DatabaseAccess) -> str | None:
     from steelcut.service import migrations
 
     owner, runtime = migrations.role_of(access.owner)[0], migrations.role_of(access.runtime)[0]
@@ -112,13 +117,12 @@ def _role_problem(access: DatabaseAccess) -> str | None:
     problem = _connection_problem("the run-time role", access.runtime, "the service would refuse to start")
     if problem or access.admin is None:
         return problem
+    third = "administrator" if service is Service.auth else "publisher"
     admin = migrations.role_of(access.admin)[0]
     if admin in (owner, runtime):
         which = "owner" if admin == owner else "run-time role"
-        return f"the administrator role is the {which}: give it one of its own"
-    return _connection_problem(
-        "the administrator role", access.admin, "give it a role that changes rows only"
-    )
+        return f"the {third} role is the {which}: give it one of its own"
+    return _connection_problem(f"the {third} role", access.admin, "give it a role that changes rows only")
 
 
 def _connection_problem(role: str, url: str, superuser: str) -> str | None:
@@ -139,8 +143,13 @@ def _access(service: Service) -> DatabaseAccess:
     from steelcut.service.migrations import DatabaseAccess
     from steelcut_cli.settings import AuthDatabaseSettings, ResourceDatabaseSettings, read
 
-    settings = read(AuthDatabaseSettings) if service is Service.auth else read(ResourceDatabaseSettings)
-    admin = settings.admin_database_url if isinstance(settings, AuthDatabaseSettings) else None
+    settings: AuthDatabaseSettings | ResourceDatabaseSettings
+    if service is Service.auth:
+        settings = read(AuthDatabaseSettings)
+        admin: SecretStr | None = settings.admin_database_url
+    else:
+        settings = read(ResourceDatabaseSettings)
+        admin = settings.publisher_database_url
     bootstrap = settings.bootstrap_database_url
     return DatabaseAccess(
         owner=settings.owner_database_url.get_secret_value(),

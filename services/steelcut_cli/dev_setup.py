@@ -44,7 +44,7 @@ def prepare(
         lambda connection: _register(say, connection, directory, kept, urls),
     )
     with_connection(
-        SecretStr(databases["RESOURCE_OWNER_DATABASE_URL"]),
+        SecretStr(databases["RESOURCE_PUBLISHER_DATABASE_URL"]),
         lambda connection: _publish(say, connection, urls),
     )
     public = dev_state.public_environment(urls)
@@ -72,7 +72,9 @@ def _migrate(service: str, databases: dict[str, str]) -> str:
     access = migrations.DatabaseAccess(
         owner=databases[f"{prefix}_OWNER_DATABASE_URL"],
         runtime=databases[f"{prefix}_DATABASE_URL"],
-        admin=databases.get(f"{prefix}_ADMIN_DATABASE_URL"),
+        admin=databases[
+            "AUTH_ADMIN_DATABASE_URL" if service == "auth" else "RESOURCE_PUBLISHER_DATABASE_URL"
+        ],
         bootstrap=databases[f"{prefix}_BOOTSTRAP_DATABASE_URL"],
     )
     try:

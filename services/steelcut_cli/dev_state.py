@@ -28,6 +28,7 @@ class Secrets:
     resource_runtime_password: str = field(repr=False)
     master_key: str = field(repr=False)
     auth_admin_password: str = field(repr=False)
+    resource_publisher_password: str = field(repr=False)
     client_id: str = ""
     client_secret: str = field(default="", repr=False)
 
@@ -41,6 +42,7 @@ class Secrets:
             resource_runtime_password=secrets.token_hex(24),
             master_key=base64.b64encode(secrets.token_bytes(32)).decode(),
             auth_admin_password=secrets.token_hex(24),
+            resource_publisher_password=secrets.token_hex(24),
         )
 
 
@@ -106,8 +108,9 @@ class StateDirectory:
             return self.keep(Secrets.fresh())
         try:
             known = json.loads(self._secrets.read_text(encoding="utf-8"))
-            # A directory of version 0.1.0 has no administrator yet.
-            return self.keep(Secrets(**{"auth_admin_password": secrets.token_hex(24), **known}))
+            # A directory of version 0.1.0 has neither administrator nor publisher yet.
+            later = ("auth_admin_password", "resource_publisher_password")
+            return self.keep(Secrets(**{**{name: secrets.token_hex(24) for name in later}, **known}))
         except (OSError, ValueError, TypeError):
             raise Refusal(f"{self._secrets} cannot be read: remove {self.path} to start afresh.") from None
 
@@ -140,6 +143,9 @@ def database_environment(kept: Secrets, server: str, superuser_url: str) -> dict
         "RESOURCE_DATABASE_URL": url("resource", "steelcut_resource", kept.resource_runtime_password),
         "RESOURCE_OWNER_DATABASE_URL": url(
             "resource", "steelcut_resource_owner", kept.resource_owner_password
+        ),
+        "RESOURCE_PUBLISHER_DATABASE_URL": url(
+            "resource", "steelcut_resource_publisher", kept.resource_publisher_password
         ),
         "RESOURCE_BOOTSTRAP_DATABASE_URL": superuser_url,
     }

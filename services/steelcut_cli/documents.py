@@ -42,22 +42,22 @@ def publish(
 ) -> None:
     """Publish a JSON document, or replace it: its bytes are served exactly as they are.
 
-    A file that is not JSON is refused with line and column. Reads RESOURCE_OWNER_DATABASE_URL.
+    A file that is not JSON is refused with line and column. Reads
+    RESOURCE_PUBLISHER_DATABASE_URL, or RESOURCE_OWNER_DATABASE_URL where there is no publisher.
     """
     from resource_service import documents
     from resource_service.errors import DocumentError
-    from resource_service.settings import ResourceAdministrationSettings
     from steelcut_cli.connections import with_connection
-    from steelcut_cli.settings import read
+    from steelcut_cli.settings import PublishingSettings, read
 
     body = read_file(file)
     try:
         documents.check_json(body)
     except DocumentError as error:
         raise Refusal(f"{file}: {error}") from None
-    settings = read(ResourceAdministrationSettings)
+    settings = read(PublishingSettings)
     document = with_connection(
-        settings.owner_database_url, lambda connection: documents.publish(connection, resource, key, body)
+        settings.url(), lambda connection: documents.publish(connection, resource, key, body)
     )
     if as_json:
         output.json_document(asdict(document))
@@ -77,13 +77,12 @@ def list_documents(
 ) -> None:
     """List the published documents."""
     from resource_service import documents
-    from resource_service.settings import ResourceAdministrationSettings
     from steelcut_cli.connections import with_connection
-    from steelcut_cli.settings import read
+    from steelcut_cli.settings import PublishingSettings, read
 
-    settings = read(ResourceAdministrationSettings)
+    settings = read(PublishingSettings)
     published = with_connection(
-        settings.owner_database_url, lambda connection: documents.list_documents(connection, resource)
+        settings.url(), lambda connection: documents.list_documents(connection, resource)
     )
     if as_json:
         output.json_document([_record(document) for document in published])
@@ -95,13 +94,12 @@ def list_documents(
 def delete(resource: ResourceName, key: Key = None) -> None:
     """Delete one document; the others below the resource stay."""
     from resource_service import documents
-    from resource_service.settings import ResourceAdministrationSettings
     from steelcut_cli.connections import with_connection
-    from steelcut_cli.settings import read
+    from steelcut_cli.settings import PublishingSettings, read
 
-    settings = read(ResourceAdministrationSettings)
+    settings = read(PublishingSettings)
     deleted = with_connection(
-        settings.owner_database_url, lambda connection: documents.delete_document(connection, resource, key)
+        settings.url(), lambda connection: documents.delete_document(connection, resource, key)
     )
     if not deleted:
         raise Refusal(

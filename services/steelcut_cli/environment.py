@@ -34,8 +34,9 @@ PASSWORDS: Final = {
     "AUTH_ADMIN_PASSWORD": "role steelcut_auth_admin: administration",
     "AUTH_RUNTIME_PASSWORD": "role steelcut_auth: what the auth service runs as",
     "RESOURCE_DB_PASSWORD": "superuser of the resource database server",
-    "RESOURCE_OWNER_PASSWORD": "role steelcut_resource_owner: migrations and administration",
-    "RESOURCE_RUNTIME_PASSWORD": "role steelcut_resource: what the resource service runs as",
+    "RESOURCE_OWNER_PASSWORD": "role steelcut_resource_owner: migrations",
+    "RESOURCE_PUBLISHER_PASSWORD": "role steelcut_resource_publisher: changes documents",
+    "RESOURCE_RUNTIME_PASSWORD": "role steelcut_resource: what the resource service reads documents as",
 }
 
 
@@ -118,8 +119,9 @@ def _database_urls(service: str, passwords: dict[str, str]) -> Iterator[str]:
     yield f"{prefix}_DATABASE_URL=postgresql://{database}:{passwords[f'{prefix}_RUNTIME_PASSWORD']}@{server}/{database}"
     owner = passwords[f"{prefix}_OWNER_PASSWORD"]
     yield f"{prefix}_OWNER_DATABASE_URL=postgresql://{database}_owner:{owner}@{server}/{database}"
-    if admin := passwords.get(f"{prefix}_ADMIN_PASSWORD"):
-        yield f"{prefix}_ADMIN_DATABASE_URL=postgresql://{database}_admin:{admin}@{server}/{database}"
+    third = "admin" if service == "auth" else "publisher"
+    password = passwords[f"{prefix}_{third.upper()}_PASSWORD"]
+    yield f"{prefix}_{third.upper()}_DATABASE_URL=postgresql://{database}_{third}:{password}@{server}/{database}"
     superuser = passwords[f"{prefix}_DB_PASSWORD"]
     yield f"{prefix}_BOOTSTRAP_DATABASE_URL=postgresql://postgres:{superuser}@{server}/postgres"
 

@@ -15,7 +15,7 @@ from auth_service.settings import (
     TimingSettings,
 )
 from resource_service.settings import ResourceAdministrationSettings
-from steelcut.service.settings import ConfigurationError, DatabaseUrl, ServiceSettings, load
+from steelcut.service.settings import HOW_TO_MAKE, ConfigurationError, DatabaseUrl, ServiceSettings, load
 from steelcut_cli.errors import Misuse
 
 Settings = TypeVar("Settings", bound=ServiceSettings)
@@ -28,11 +28,37 @@ class AuthDatabaseSettings(AuthOwnerSettings, AuthAdministrationSettings):
 
 
 class ResourceDatabaseSettings(ResourceAdministrationSettings):
-    """Everybody who reaches the resource database: the owner, who makes them, and the run-time role."""
+    """Everybody who reaches the resource database: the owner, who makes them, the publisher, the run-time role."""
 
+    publisher_database_url: DatabaseUrl | None = Field(
+        None, description="Optional: PostgreSQL URL of the publisher role of the resource database"
+    )
     database_url: DatabaseUrl = Field(
         description="PostgreSQL URL of the run-time role of the resource database"
     )
+
+
+class PublishingSettings(ServiceSettings):
+    """As whom `steelcut documents` changes documents: the publisher, or the owner where there is no such role."""
+
+    model_config = SettingsConfigDict(env_prefix="RESOURCE_")
+
+    publisher_database_url: DatabaseUrl | None = Field(
+        None, description="PostgreSQL URL of the publisher role of the resource database"
+    )
+    owner_database_url: DatabaseUrl | None = Field(
+        None, description="PostgreSQL URL of the owner of the resource database"
+    )
+
+    def url(self) -> SecretStr:
+        """Return the URL of the lesser role that was given. Raises :class:`Misuse` without one."""
+        chosen = self.publisher_database_url or self.owner_database_url
+        if chosen is None:
+            raise Misuse(
+                "RESOURCE_PUBLISHER_DATABASE_URL is not set, nor RESOURCE_OWNER_DATABASE_URL: set the PostgreSQL URL "
+                f"of the publisher of the resource database. {HOW_TO_MAKE}"
+            )
+        return chosen
 
 
 class KeyTimingSettings(AuthAdministrationSettings, TimingSettings):

@@ -34,7 +34,7 @@ class OAuthError(Exception):
         """Return the headers that belong to this answer, besides the content's own."""
         return {**self.extra_headers, **self._headers}
 
-    def body(self) -> dict[str, str]:
+    def body(self) -> dict[str, str | int]:
         """Return the JSON object of the answer (RFC 6749 §5.2)."""
         return {"error": self.error, "error_description": self.description}
 

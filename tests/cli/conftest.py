@@ -27,6 +27,7 @@ def operator(databases: Databases) -> dict[str, str]:
         "AUTH_DATABASE_URL": databases.auth.runtime,
         "AUTH_MASTER_KEY": base64.b64encode(secrets.token_bytes(32)).decode(),
         "RESOURCE_OWNER_DATABASE_URL": databases.resource.owner,
+        "RESOURCE_PUBLISHER_DATABASE_URL": databases.publisher,
         "RESOURCE_DATABASE_URL": databases.resource.runtime,
         "RESOURCE_BASE_URL": "http://127.0.0.1:8001",
     }

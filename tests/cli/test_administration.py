@@ -222,7 +222,7 @@ async def test_run_time_role_may_administer_nothing(steelcut: Steelcut, operator
     await _resource(steelcut)
     runtime = {
         "AUTH_ADMIN_DATABASE_URL": operator["AUTH_DATABASE_URL"],
-        "RESOURCE_OWNER_DATABASE_URL": operator["RESOURCE_DATABASE_URL"],
+        "RESOURCE_PUBLISHER_DATABASE_URL": operator["RESOURCE_DATABASE_URL"],
     }
     for arguments in (
         ["keys", "create"],

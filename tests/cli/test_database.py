@@ -11,7 +11,14 @@ import pytest
 from steelcut_cli.embedded_postgres import EmbeddedPostgres
 from tests.cli.conftest import Steelcut
 
-ROLES = ("fresh_auth_owner", "fresh_auth_admin", "fresh_auth", "fresh_resource_owner", "fresh_resource")
+ROLES = (
+    "fresh_auth_owner",
+    "fresh_auth_admin",
+    "fresh_auth",
+    "fresh_resource_owner",
+    "fresh_resource_publisher",
+    "fresh_resource",
+)
 DATABASES = ("fresh_auth", "fresh_resource")
 
 
@@ -26,6 +33,7 @@ async def newcomer(postgres: EmbeddedPostgres) -> AsyncIterator[dict[str, str]]:
         "AUTH_DATABASE_URL": f"postgresql://fresh_auth:run@{server}/fresh_auth",
         "RESOURCE_BOOTSTRAP_DATABASE_URL": postgres.dsn(),
         "RESOURCE_OWNER_DATABASE_URL": f"postgresql://fresh_resource_owner:own@{server}/fresh_resource",
+        "RESOURCE_PUBLISHER_DATABASE_URL": f"postgresql://fresh_resource_publisher:pub@{server}/fresh_resource",
         "RESOURCE_DATABASE_URL": f"postgresql://fresh_resource:run@{server}/fresh_resource",
     }
     connection = await asyncpg.connect(postgres.dsn())
@@ -138,6 +146,19 @@ async def test_check_of_a_wrong_administrator_role(
         assert checked.code == 1
         assert problem in checked.out
         assert "wrong" not in checked.out + checked.err
+
+
+async def test_check_of_a_wrong_publisher_role(steelcut: Steelcut, operator: dict[str, str]) -> None:
+    """The resource database has a publisher in the place of the administrator, or nobody."""
+    for url, problem in (
+        (operator["RESOURCE_OWNER_DATABASE_URL"], "the publisher role is the owner"),
+        (operator["RESOURCE_DATABASE_URL"], "the publisher role is the run-time role"),
+    ):
+        checked = await steelcut("db", "check", "resource", env={"RESOURCE_PUBLISHER_DATABASE_URL": url})
+        assert checked.code == 1
+        assert problem in checked.out
+    without = await steelcut("db", "check", "resource", env={"RESOURCE_PUBLISHER_DATABASE_URL": ""})
+    assert without.code == 0
 
 
 async def test_check_of_a_server_that_is_not_there(steelcut: Steelcut) -> None:

@@ -186,6 +186,7 @@ def test_each_service_knows_its_own_secrets_only(dev: Dev) -> None:
         for service, known in environments.items():
             own = name == f"{service.removesuffix('_service')}_runtime_password"
             own = own or (name == "master_key" and service == "auth_service")
+            own = own or (name == "resource_publisher_password" and service == "resource_service")
             assert (secret in known) == own, (name, service)
 
 

@@ -57,6 +57,18 @@ async def test_list_and_delete(steelcut: Steelcut) -> None:
     assert again.sentence.startswith("There is no document at /api_v0.0.1/a")
 
 
+async def test_publisher_publishes_and_so_does_the_owner(steelcut: Steelcut) -> None:
+    """The lesser role is enough and goes first; where nobody made it, the owner does it; without both nothing goes."""
+    alone = {"RESOURCE_OWNER_DATABASE_URL": ""}
+    assert (await steelcut("documents", "publish", "a", "-", stdin=b"1", env=alone)).code == 0
+    before = {"RESOURCE_PUBLISHER_DATABASE_URL": ""}
+    for arguments in (["publish", "a", "-"], ["list"], ["delete", "a"]):
+        assert (await steelcut("documents", *arguments, stdin=b"2", env=before)).code == 0
+        refused = await steelcut("documents", *arguments, stdin=b"3", env={**alone, **before})
+        assert refused.code == 2
+        assert refused.sentence.startswith("RESOURCE_PUBLISHER_DATABASE_URL is not set")
+
+
 @pytest.mark.parametrize(
     ("body", "place"),
     [

@@ -66,7 +66,8 @@ async def discovered(system: System) -> Discovered:
         assert metadata["issuer"] == issuer
     return Discovered(
         resource["resource"],
-        " ".join(resource["scopes_supported"]),
+        # Of those that there are, what this client was granted.
+        " ".join(scope for scope in resource["scopes_supported"] if scope == "read"),
         metadata["token_endpoint"],
         metadata["jwks_uri"],
         metadata,

@@ -110,7 +110,11 @@ async def test_refused_request_costs_no_statement(
         ("GET", writer, 403),
         ("HEAD", {}, 401),
         ("POST", bearer, 405),
-        ("DELETE", {}, 405),
+        ("PUT", {}, 401),
+        ("PUT", bearer, 403),
+        ("PUT", {**writer, "Content-Type": "text/plain"}, 415),
+        ("DELETE", {}, 401),
+        ("DELETE", bearer, 403),
     ]
     for method, headers, status in refused:
         assert (await client.request(method, PATH, headers=headers)).status_code == status
@@ -188,6 +192,38 @@ async def test_run_time_role_reads_and_nothing_else(databases: Databases) -> Non
         await connection.close()
 
 
+async def test_publisher_changes_documents_and_nothing_else(databases: Databases) -> None:
+    """Whoever takes over a process that publishes can change documents, and neither tables nor rights."""
+    connection = await connect(databases.publisher)
+    try:
+        insert = "INSERT INTO documents (resource, body, etag) VALUES ('a', '{}', repeat('0', 32))"
+        await connection.execute(insert)
+        await connection.execute("UPDATE documents SET body = '[]'")
+        await connection.execute("DELETE FROM documents")
+        for statement in (
+            "TRUNCATE documents",
+            "DROP TABLE documents",
+            "ALTER TABLE documents ADD COLUMN x int",
+            "CREATE INDEX ON documents (etag)",
+            "CREATE TABLE mine (x int)",
+            "CREATE SCHEMA mine",
+            "GRANT INSERT ON documents TO resource_runtime",
+            "UPDATE alembic_version SET version_num = '0'",
+            "SET ROLE resource_owner",
+        ):
+            if statement.startswith("GRANT"):
+                # PostgreSQL warns and grants nothing.
+                await connection.execute(statement)
+                assert not await connection.fetchval(
+                    "SELECT has_table_privilege('resource_runtime', 'documents', 'INSERT')"
+                )
+                continue
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
 async def test_database_goes_away_and_comes_back(start_system: Any, postgres: EmbeddedPostgres) -> None:
     """Without its database the service refuses documents with 503, judges tokens as ever, and recovers by itself."""
     system: System = await start_system()
@@ -231,8 +267,18 @@ async def test_start_as_the_owner_is_refused(databases: Databases) -> None:
     await _refused_start(databases.resource.owner, "as the owner")
 
 
-async def _refused_start(database_url: str, sentence: str) -> None:
-    settings = ResourceSettings(database_url=database_url)  # type: ignore[arg-type]
+async def test_start_with_the_wrong_publisher_is_refused(databases: Databases) -> None:
+    """A publisher that is the owner, or may not publish, is a sentence at the start."""
+    for publisher, sentence in (
+        (databases.resource.owner, "give it the publisher's database URL"),
+        (databases.resource.runtime, "may not write documents"),
+        (databases.publisher.replace("publisher-password", "wrong"), "refuses the role or password"),
+    ):
+        await _refused_start(databases.resource.runtime, sentence, publisher_database_url=publisher)
+
+
+async def _refused_start(database_url: str, sentence: str, **options: Any) -> None:
+    settings = ResourceSettings(database_url=database_url, **options)  # type: ignore[arg-type]
     app = create_app(settings)
     with pytest.raises(Refusal, match=sentence):
         async with app.router.lifespan_context(app):

@@ -24,7 +24,7 @@ async def test_metadata_of_a_resource(resource: httpx.AsyncClient, system: Syste
     assert response.json() == {
         "resource": system.document_url,
         "authorization_servers": [system.issuer],
-        "scopes_supported": ["read"],
+        "scopes_supported": ["read", "write"],
         "bearer_methods_supported": ["header"],
         "resource_name": RESOURCE,
         "resource_documentation": f"{system.resource_base}/docs",

@@ -42,6 +42,11 @@ def test_database_url_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
         ("RESOURCE_PORT", "65536"),
         ("RESOURCE_DATABASE_POOL_SIZE", "0"),
         ("RESOURCE_LOG_FORMAT", "xml"),
+        ("RESOURCE_PUBLISHER_DATABASE_URL", "mysql://hunter2@127.0.0.1/x"),
+        ("RESOURCE_MAX_DOCUMENT_BYTES", "77"),
+        ("RESOURCE_MAX_DOCUMENT_BYTES", "16777217"),
+        ("RESOURCE_UPLOAD_SECONDS", "-7"),
+        ("RESOURCE_UPLOAD_SECONDS", "inf"),
     ],
 )
 def test_bad_value_is_one_sentence_about_its_variable(

@@ -14,6 +14,9 @@ from steelcut_cli.embedded_postgres import EmbeddedPostgres
 AUTH_MIGRATIONS = "auth_service.migrations"
 RESOURCE_MIGRATIONS = "resource_service.migrations"
 
+# Who changes rows and defines nothing.
+THIRD_ROLE = {"auth": "admin", "resource": "publisher"}
+
 
 @dataclass(frozen=True)
 class Databases:
@@ -27,6 +30,12 @@ class Databases:
         """The URL of the administrator of the auth database."""
         assert self.auth.admin is not None
         return self.auth.admin
+
+    @property
+    def publisher(self) -> str:
+        """The URL of the publisher of the resource database."""
+        assert self.resource.admin is not None
+        return self.resource.admin
 
 
 @dataclass
@@ -52,7 +61,7 @@ class Templates:
                 await connection.execute(f"REVOKE ALL ON DATABASE {name} FROM PUBLIC")
                 service = template.removesuffix("_template")
                 await connection.execute(f"ALTER DATABASE {name} OWNER TO {service}_owner")
-                for role in ("runtime", "admin") if service == "auth" else ("runtime",):
+                for role in ("runtime", THIRD_ROLE[service]):
                     await connection.execute(f"GRANT CONNECT ON DATABASE {name} TO {service}_{role}")
         finally:
             await connection.close()
@@ -74,7 +83,7 @@ class Templates:
         return DatabaseAccess(
             owner=self._url(f"{service}_owner", database),
             runtime=self._url(f"{service}_runtime", database),
-            admin=self._url(f"{service}_admin", database) if service == "auth" else None,
+            admin=self._url(f"{service}_{THIRD_ROLE[service]}", database),
             bootstrap=self.postgres.dsn(),
         )
 

@@ -1,4 +1,4 @@
-"""Replicas of the auth service: processes of their own, as an operator runs them, on one database."""
+"""Replicas of a service: processes of their own, as an operator runs them, on one database."""
 
 from __future__ import annotations
 
@@ -42,30 +42,55 @@ async def auth_replicas(
     databases: Databases, master_key: str, count: int = 2, **environment: str
 ) -> AsyncIterator[list[Replica]]:
     """Run ``count`` processes of the auth service, ready, under one issuer; ``environment`` goes to each."""
-    async with contextlib.AsyncExitStack() as stack:
-        yield [
-            await stack.enter_async_context(_replica(databases, master_key, environment))
-            for _ in range(count)
-        ]
+    variables = {
+        "AUTH_DATABASE_URL": databases.auth.runtime,
+        "AUTH_MASTER_KEY": master_key,
+        "AUTH_ISSUER": "http://127.0.0.1:8000",
+        **environment,
+    }
+    async with _replicas("auth", variables, count) as replicas:
+        yield replicas
 
 
 @contextlib.asynccontextmanager
-async def _replica(
-    databases: Databases, master_key: str, environment: dict[str, str]
-) -> AsyncIterator[Replica]:
+async def resource_replicas(
+    databases: Databases, issuer: str, base_url: str, count: int = 2, **environment: str
+) -> AsyncIterator[list[Replica]]:
+    """Run ``count`` processes of the resource service, ready, that publish too and are seen under one URL."""
+    variables = {
+        "RESOURCE_DATABASE_URL": databases.resource.runtime,
+        "RESOURCE_PUBLISHER_DATABASE_URL": databases.publisher,
+        "RESOURCE_ISSUER": issuer,
+        "RESOURCE_BASE_URL": base_url,
+        **environment,
+    }
+    async with _replicas("resource", variables, count) as replicas:
+        yield replicas
+
+
+@contextlib.asynccontextmanager
+async def _replicas(service: str, variables: dict[str, str], count: int) -> AsyncIterator[list[Replica]]:
+    async with contextlib.AsyncExitStack() as stack:
+        async with asyncio.TaskGroup() as starting:
+            replicas = [
+                starting.create_task(stack.enter_async_context(_replica(service, variables)))
+                for _ in range(count)
+            ]
+        yield [replica.result() for replica in replicas]
+
+
+@contextlib.asynccontextmanager
+async def _replica(service: str, environment: dict[str, str]) -> AsyncIterator[Replica]:
     port = _free_port()
     url = f"http://127.0.0.1:{port}"
     variables = {
         **{name: value for name, value in os.environ.items() if not name.startswith(_OURS)},
-        "AUTH_DATABASE_URL": databases.auth.runtime,
-        "AUTH_MASTER_KEY": master_key,
-        "AUTH_ISSUER": "http://127.0.0.1:8000",
-        "AUTH_PORT": str(port),
+        f"{service.upper()}_PORT": str(port),
         **environment,
     }
     with tempfile.TemporaryFile() as log:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "auth_service"), env=variables, stdout=log, stderr=log
+            *(sys.executable, "-m", f"{service}_service"), env=variables, stdout=log, stderr=log
         )
         try:
             async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=10) as http:

@@ -8,8 +8,9 @@ import contextlib
 import io
 import secrets
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import httpx
@@ -132,7 +133,12 @@ async def as_owner(url: str, work: Callable[[Any], Awaitable[T]]) -> T:
 
 @contextlib.asynccontextmanager
 async def running_system(
-    databases: Databases, *, algorithm: SigningAlgorithm = "ES256", issuer_path: str = "", **auth_options: Any
+    databases: Databases,
+    *,
+    algorithm: SigningAlgorithm = "ES256",
+    issuer_path: str = "",
+    resource_options: Mapping[str, Any] = MappingProxyType({}),
+    **auth_options: Any,
 ) -> AsyncIterator[System]:
     """Seed the databases and run both services in this event loop, each on a free port."""
     auth_socket, resource_socket = listen(), listen()
@@ -155,7 +161,11 @@ async def running_system(
             issuer=issuer,
             base_url=resource_base,
             database_url=databases.resource.runtime,  # type: ignore[arg-type]
-            database_wait_seconds=5,
+            **{
+                "publisher_database_url": databases.publisher,
+                "database_wait_seconds": 5,
+                **resource_options,
+            },
         ),
         make_logger("resource_service", "json", log.stream),
     )

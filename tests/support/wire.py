@@ -43,6 +43,7 @@ class Wire:
         """Use ``open``."""
         self._reader = reader
         self._writer = writer
+        self._kept: Answer | None = None
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -63,7 +64,18 @@ class Wire:
 
     async def answer(self, *, to_head: bool = False) -> Answer | None:
         """Read one final answer, None when the other side hangs up without one."""
+        if self._kept is not None:
+            kept, self._kept = self._kept, None
+            return kept
         return await asyncio.wait_for(self._answer(to_head=to_head), PATIENCE_SECONDS)
+
+    async def interim(self) -> int | None:
+        """Wait for what comes next, and return its status if it is interim; a final answer is kept for ``answer``."""
+        next_one = await asyncio.wait_for(self._one_answer(to_head=False), PATIENCE_SECONDS)
+        if next_one.status < 200:
+            return next_one.status
+        self._kept = next_one
+        return None
 
     async def close(self, *, abruptly: bool = False) -> None:
         """Hang up: in peace, or with a reset."""

@@ -1,4 +1,10 @@
-"""Schema of the resource database, and what its run-time role may do."""
+"""Schema of the resource database, and what each of its roles may do."""
 
-# The run-time role reads; publishing is the owner's.
+# The run-time role reads.
 GRANTS = ("GRANT SELECT ON documents, alembic_version TO {role}",)
+
+# The publisher, who has here the place of the administrator: changes documents, defines nothing.
+ADMIN_GRANTS = (
+    "GRANT SELECT, INSERT, UPDATE, DELETE ON documents TO {role}",
+    "GRANT SELECT ON alembic_version TO {role}",
+)

@@ -1,8 +1,8 @@
 """Schema and roles of one service's database: Alembic under an advisory lock, then the grants.
 
 A service's ``migrations`` package holds ``env.py``, ``versions/`` with plain SQL, and ``GRANTS``: the statements
-that say what its run-time role may do, with ``{role}`` in the place of the role's quoted name. Where there is an
-administrator role too, ``ADMIN_GRANTS`` says the same of it.
+that say what its run-time role may do, with ``{role}`` in the place of the role's quoted name. ``ADMIN_GRANTS`` says
+the same of the third role: the administrator of the auth database, the publisher of the resource database.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ class MigrationError(Exception):
 class DatabaseAccess:
     """Who reaches one service's database, as URLs.
 
-    The owner, the run-time role, the administrator (who changes rows and defines nothing), and who may make them.
+    The owner, the run-time role, the administrator (who changes rows and defines nothing; of the resource database,
+    the publisher), and who may make them.
     """
 
     owner: str
