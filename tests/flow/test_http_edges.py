@@ -359,11 +359,19 @@ async def test_rest_of_an_answered_request_is_not_read_for_ever(
     """Content that nobody waits for any more is thrown away for a while, then the connection ends."""
     monkeypatch.setattr(http_protocol, "LINGER_SECONDS", 0.05)
     async with Wire.open(system.resource_base) as wire:
-        await wire.send(head(b"POST %s HTTP/1.1" % PATH, HOST, b"Content-Length: 1000") + b"x")
+        await wire.send(head(b"POST %s HTTP/1.1" % PATH, HOST, b"Content-Length: 100000") + b"x")
         answer = await wire.answer()
         assert answer is not None
         assert answer.status == 405
+
+        async def trickle() -> None:
+            while True:
+                await wire.send(b"x")
+                await asyncio.sleep(0.02)
+
+        trickling = asyncio.ensure_future(trickle())
         assert await wire.answer() is None
+        trickling.cancel()
 
 
 @pytest.mark.parametrize(
