@@ -39,6 +39,7 @@ HEAD_SECONDS: Final = 30.0
 LINGER_SECONDS: Final = 2.0
 # Four bytes beside name and value: ": " and the end of the line.
 _FIELD_BYTES: Final = 4
+_CONTINUE: Final = b"HTTP/1.1 100 "
 _VERSIONS: Final = ("1.1", "1.0")
 
 _MALFORMED: Final = "The request is not well-formed HTTP/1.1."
@@ -146,10 +147,12 @@ class HttpProtocol(HttpToolsProtocol):
         if self.expect_100_continue and self.scope["http_version"] != "1.1":
             # RFC 9110 §10.1.1: HTTP/1.0 knows no such answer.
             self.cycle.waiting_for_100_continue = False
-        if self.expect_100_continue or not self.cycle.keep_alive:
+        if not self.cycle.keep_alive:
+            self._prepare_the_end(self.cycle)
+        elif self.expect_100_continue:
             # Whether content still follows a final answer in the place of 100 nobody can know, and what comes next
             # might be taken for it: such a connection ends with its answer (RFC 9110 §10.1.1).
-            self._prepare_the_end(self.cycle)
+            self._prepare_the_end(self.cycle, unless_continued=True)
 
     def on_body(self, body: bytes) -> None:
         """Hand on a piece of the content."""
@@ -240,10 +243,16 @@ class HttpProtocol(HttpToolsProtocol):
                 raise _RefusedError(414, _TARGET_TOO_LONG)
             raise _RefusedError(431, _HEAD_TOO_LARGE)
 
-    def _prepare_the_end(self, cycle: RequestResponseCycle) -> None:
+    def _prepare_the_end(self, cycle: RequestResponseCycle, *, unless_continued: bool = False) -> None:
         """Let the answer to this request end the connection, without a reset."""
+
+        def stay() -> None:
+            cycle.keep_alive = True
+            cycle.transport = self.transport
+
         cycle.keep_alive = False
-        cycle.transport = _EndedByProtocol(self.transport, self.end)  # type: ignore[assignment]
+        continued = stay if unless_continued else None
+        cycle.transport = _EndedByProtocol(self.transport, self.end, continued)  # type: ignore[assignment]
 
     def _head_is_late(self) -> None:
         self._head_timer = None
@@ -300,15 +309,20 @@ class HttpProtocol(HttpToolsProtocol):
 
 
 class _EndedByProtocol:
-    """A transport whose end is the protocol's to choose."""
+    """A transport whose end is the protocol's to choose, and that tells when the caller is told to continue."""
 
-    __slots__ = ("_end", "_transport")
+    __slots__ = ("_continued", "_end", "_transport")
 
-    def __init__(self, transport: asyncio.Transport, end: Callable[[], None]) -> None:
+    def __init__(
+        self, transport: asyncio.Transport, end: Callable[[], None], continued: Callable[[], None] | None
+    ) -> None:
         self._transport = transport
         self._end = end
+        self._continued = continued
 
     def write(self, data: bytes) -> None:
+        if self._continued is not None and data.startswith(_CONTINUE):
+            self._continued()
         self._transport.write(data)
 
     def is_closing(self) -> bool:
