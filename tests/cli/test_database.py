@@ -100,6 +100,15 @@ async def test_sql_for_a_database_administrator(
     assert checked.code == 0
 
 
+async def test_sql_names_the_publisher(steelcut: Steelcut) -> None:
+    """The administrator of the resource database reads whose name to put where."""
+    printed = await steelcut("db", "upgrade", "resource", "--sql", env={"RESOURCE_OWNER_DATABASE_URL": ""})
+    assert (
+        "-- psql -v publisher=NAME\nGRANT SELECT, INSERT, UPDATE, DELETE ON documents TO :publisher;"
+        in printed.out
+    )
+
+
 async def test_check_of_an_empty_database(steelcut: Steelcut, newcomer: dict[str, str]) -> None:
     """Exit 1 and the next command."""
     await steelcut("db", "upgrade", "auth", env=newcomer)

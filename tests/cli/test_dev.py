@@ -221,6 +221,27 @@ def test_services_describe_themselves(dev: Dev) -> None:
     assert all(httpx.get(page, trust_env=False).status_code == 200 for page in pages)
 
 
+def test_documents_can_be_put_without_further_ado(dev: Dev) -> None:
+    """The client that was made publishes over HTTP, and takes it back."""
+    known = dev.variables
+    credentials = (known["STEELCUT_CLIENT_ID"], known["STEELCUT_CLIENT_SECRET"])
+    with httpx.Client(trust_env=False) as http:
+        form = {"grant_type": "client_credentials", "scope": "write"}
+        token = http.post(known["STEELCUT_TOKEN_URL"], data=form, auth=credentials).json()["access_token"]
+        http.headers["Authorization"] = f"Bearer {token}"
+        url = f"{known['STEELCUT_DOCUMENT_URL']}/q3"
+        assert http.put(url, content=b"3", headers={"Content-Type": "application/json"}).status_code == 201
+        assert http.delete(url).status_code == 204
+
+
+def test_services_run_behind_our_own_protocol(dev: Dev) -> None:
+    """What tests/flow/test_http_edges.py shows of the protocol holds for the services as they are started."""
+    many = [(f"X-{number}", "y") for number in range(200)]
+    for name in ("AUTH_ISSUER", "RESOURCE_BASE_URL"):
+        refused = httpx.get(f"{dev.variables[name]}/healthz", headers=many, trust_env=False)
+        assert refused.status_code == 431
+
+
 def test_second_one_on_the_same_state_is_refused(dev: Dev) -> None:
     """It would share the database and fight for it."""
     refused = terminal.run("dev", "--once", "--state", str(dev.state))

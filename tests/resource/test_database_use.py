@@ -92,6 +92,31 @@ async def test_served_document_costs_one_statement(
         assert len(statements.new()) == 1, (method, path, headers)
 
 
+async def test_change_costs_as_many_statements_as_it_must(
+    observed: tuple[System, Statements], client: httpx.AsyncClient
+) -> None:
+    """PUT is one statement, with a look before it under a condition; DELETE looks and deletes in a transaction."""
+    system, statements = observed
+    writer = await _bearer(system, await system.register("Writer", ("write",)))
+    writer |= {"Content-Type": "application/json"}
+    requests: list[tuple[str, bytes, dict[str, str], int, int]] = [
+        ("PUT", b"1", {}, 201, 1),
+        ("PUT", b"2", {}, 204, 1),
+        ("PUT", b"3", {"If-Match": "*"}, 204, 2),
+        ("PUT", b"4", {"If-Match": '"other"'}, 412, 1),
+        ("PUT", b"{", {}, 400, 0),
+        ("DELETE", b"", {"If-Match": '"other"'}, 412, 3),
+        ("DELETE", b"", {}, 204, 4),
+    ]
+    for method, body, headers, status, count in requests:
+        statements.new()
+        response = await client.request(
+            method, f"{PATH}/counted", content=body, headers={**writer, **headers}
+        )
+        assert response.status_code == status
+        assert len(statements.new()) == count, (method, body, headers)
+
+
 async def test_refused_request_costs_no_statement(
     observed: tuple[System, Statements], client: httpx.AsyncClient
 ) -> None:
@@ -228,19 +253,28 @@ async def test_database_goes_away_and_comes_back(start_system: Any, postgres: Em
     """Without its database the service refuses documents with 503, judges tokens as ever, and recovers by itself."""
     system: System = await start_system()
     bearer = await _bearer(system)
+    writer = await _bearer(system, await system.register("Writer", ("write",)))
+    writer |= {"Content-Type": "application/json"}
     async with httpx.AsyncClient(base_url=system.resource_base, trust_env=False) as client:
         assert (await client.get(PATH, headers=bearer)).content == DOCUMENT
         async with outage(postgres, system.databases.resource.owner):
             refused = await client.get(PATH, headers=bearer)
             metadata = await client.get(f"/.well-known/oauth-protected-resource/{RESOURCE}")
             without = await client.get(PATH)
+            changes = [
+                await client.put(PATH, content=b"{}", headers=writer),
+                await client.put(PATH, content=b"{}", headers={**writer, "If-Match": "*"}),
+                await client.delete(PATH, headers=writer),
+            ]
             alive, ready = await client.get("/healthz"), await client.get("/readyz")
         assert (refused.status_code, refused.json()["error"]) == (503, "temporarily_unavailable")
         assert refused.headers["retry-after"] == "1"
+        assert [change.status_code for change in changes] == [503, 503, 503]
         assert (metadata.status_code, without.status_code) == (503, 401)
         assert (alive.status_code, ready.status_code) == (200, 503)
         assert ready.json()["checks"]["issuer_keys"] == "ok"
         assert (await client.get(PATH, headers=bearer)).content == DOCUMENT
+        assert (await client.put(PATH, content=DOCUMENT, headers=writer)).status_code == 204
         assert (await client.get("/readyz")).status_code == 200
 
 

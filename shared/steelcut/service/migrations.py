@@ -81,7 +81,8 @@ def upgrade_sql(package: str) -> str:
     output = io.StringIO()
     command.upgrade(_config(package, None, output), "head", sql=True)
     lines = [output.getvalue()]
-    for variable, name in (("role", "GRANTS"), ("admin", "ADMIN_GRANTS")):
+    third: str = getattr(import_module(package), "ADMIN_VARIABLE", "admin")
+    for variable, name in (("role", "GRANTS"), (third, "ADMIN_GRANTS")):
         statements = [f"{statement.format(role=f':{variable}')};" for statement in _grants(package, name)]
         lines += [f"-- psql -v {variable}=NAME", *statements] if statements else []
     return "\n".join([*lines, ""])
