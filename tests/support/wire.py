@@ -98,7 +98,7 @@ class Wire:
         status = int(status_line.split(" ")[1])
         pairs = (line.partition(":") for line in lines)
         headers = tuple((name.lower(), value.strip()) for name, _, value in pairs)
-        if to_head or status < 200:
+        if to_head or status < 200 or status in {204, 304}:
             return Answer(status, headers, b"")
         length = dict(headers).get("content-length")
         body = await (self._reader.read() if length is None else self._reader.readexactly(int(length)))
