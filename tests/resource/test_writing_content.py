@@ -22,7 +22,7 @@ PATH: Final = f"/{RESOURCE}"
 JSON: Final = {"Content-Type": "application/json"}
 MEBIBYTE: Final = 1024 * 1024
 # Short enough to wait for, long enough for every other test of this file.
-UPLOAD_SECONDS: Final = 0.5
+UPLOAD_SECONDS: Final = 1.0
 
 
 @dataclass
