@@ -11,24 +11,13 @@ import pytest
 
 from steelcut.service import http_protocol
 from steelcut.service.http_protocol import MAX_FIELDS, MAX_HEAD_BYTES, MAX_TARGET_BYTES
+from tests.flow.odd_requests import HOST, MALFORMED, RARE, chunked, head, shown
 from tests.support.system import DOCUMENT, GRANT, RESOURCE, System
 from tests.support.wire import Answer, Wire, exchange
 
 FORM: Final = b"grant_type=client_credentials"
 FORM_TYPE: Final = b"Content-Type: application/x-www-form-urlencoded"
-HOST: Final = b"Host: 127.0.0.1"
 PATH: Final = f"/{RESOURCE}".encode()
-
-
-def head(line: bytes, *fields: bytes) -> bytes:
-    """Return the bytes of a head."""
-    return b"\r\n".join([line, *fields, b"", b""])
-
-
-def chunked(*pieces: bytes, trailers: tuple[bytes, ...] = ()) -> bytes:
-    """Return the bytes of a chunked content."""
-    chunks = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces)
-    return chunks + b"0\r\n" + b"".join(trailer + b"\r\n" for trailer in trailers) + b"\r\n"
 
 
 def basic(system: System) -> bytes:
@@ -226,88 +215,13 @@ async def test_large_content_is_no_large_head(system: System) -> None:
             assert answer.status == 200
 
 
-@pytest.mark.parametrize(
-    "raw",
-    [
-        head(b"POST /token HTTP/1.1", HOST, b"Content-Length: 1", b"Content-Length: 2") + b"x",
-        head(b"POST /token HTTP/1.1", HOST, b"Content-Length: 1", b"Content-Length: 1") + b"x",
-        head(b"POST /token HTTP/1.1", HOST, b"Content-Length: 1, 1") + b"x",
-        head(b"POST /token HTTP/1.1", HOST, b"Content-Length: -1"),
-        head(b"POST /token HTTP/1.1", HOST, b"Content-Length: +1") + b"x",
-        head(b"POST /token HTTP/1.1", HOST, b"Content-Length: 0x1") + b"x",
-        head(b"POST /token HTTP/1.1", HOST, b"Content-Length: 99999999999999999999999"),
-        head(b"POST /token HTTP/1.1", HOST, b"Content-Length: 5", b"Transfer-Encoding: chunked") + chunked(),
-        head(b"POST /token HTTP/1.1", HOST, b"Transfer-Encoding: chunked", b"Content-Length: 5") + chunked(),
-        head(b"POST /token HTTP/1.1", HOST, b"Transfer-Encoding: identity") + b"x",
-        head(b"POST /token HTTP/1.1", HOST, b"Transfer-Encoding: chunked, gzip") + chunked(),
-        head(b"POST /token HTTP/1.1", HOST, b"Transfer-Encoding: xchunked") + chunked(),
-        head(b"POST /token HTTP/1.1", HOST, b"Transfer-Encoding : chunked") + chunked(),
-        head(b"POST /token HTTP/1.1", HOST, b"Transfer-Encoding: chunked") + b"zz\r\n",
-        head(b"POST /token HTTP/1.1", HOST, b"Transfer-Encoding: chunked") + b"1\r\nxx\r\n0\r\n\r\n",
-        head(b"POST /token HTTP/1.1", HOST, b"Transfer-Encoding: chunked") + b"1 \r\nx\r\n0\r\n\r\n",
-        head(b"POST /token HTTP/1.1", HOST, b"Transfer-Encoding: chunked") + b"1\nx\n0\n\n",
-        head(b"GET /healthz HTTP/1.1", HOST, b"X: a", b" folded"),
-        head(b"GET /healthz HTTP/1.1", HOST, b" X: y"),
-        head(b"GET /healthz HTTP/1.1", HOST, b"X: a\0b"),
-        head(b"GET /healthz HTTP/1.1", HOST, b"X\0: b"),
-        head(b"GET /healthz HTTP/1.1", HOST, b"X: a\rb"),
-        head(b"GET /healthz HTTP/1.1", HOST, b"no colon"),
-        head(b"GET /healthz HTTP/1.1", HOST, b": no name"),
-        head(b"GET /healthz HTTP/1.1", HOST, b"X : y"),
-        b"GET /healthz HTTP/1.1\nHost: a\n\n",
-        b"GET /healthz HTTP/1.1\r\nHost: a\r\nX: y\n\r\n",
-        b"GET /healthz HTTP/1.1\r\nHost: a\r\n\n",
-        head(b"GET /healthz HTTP/1.1"),
-        head(b"GET /healthz HTTP/1.1", HOST, HOST),
-        head(b"GET /healthz HTTP/1.0", HOST, HOST),
-        head(b"GET /healthz HTTP/0.9", HOST),
-        head(b"GET /healthz HTTP/3.0", HOST),
-        b"GET /healthz\r\n\r\n",
-        head(b"PRI * HTTP/2.0") + b"SM\r\n\r\n",
-        head(b"CONNECT 127.0.0.1:1 HTTP/1.1", HOST),
-        head(b"CONNECT /healthz HTTP/1.1", HOST),
-        head(b"get /healthz HTTP/1.1", HOST),
-        head(b"BREW /healthz HTTP/1.1", HOST),
-        head(b"GET /a b HTTP/1.1", HOST),
-        head(b"GET /\xff HTTP/1.1", HOST),
-        head(b"GET /\0 HTTP/1.1", HOST),
-        head(b"GET healthz HTTP/1.1", HOST),
-        head(b"GET http:// HTTP/1.1", HOST),
-        head(b"GET http://elsewhere.example HTTP/1.1", HOST),
-        head(b"GET http://[ HTTP/1.1", HOST),
-        head(b"GET 127.0.0.1:80 HTTP/1.1", HOST),
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\0" * 64,
-        b"\0" * 100,
-        b"SSH-2.0-OpenSSH_9.6\r\n",
-    ],
-    ids=lambda raw: repr(raw.replace(b"\r\nHost: 127.0.0.1", b"")[:70]),
-)
+@pytest.mark.parametrize("raw", MALFORMED, ids=shown)
 async def test_what_no_good_client_sends_is_refused(url: str, raw: bytes) -> None:
     """Requests over which two readers might disagree are refused with 400, and with the connection (RFC 9112 §11.2)."""
     await refused(url, raw, 400)
 
 
-@pytest.mark.parametrize(
-    ("raw", "status"),
-    [
-        (head(b"GET http://127.0.0.1/healthz HTTP/1.1", HOST), 200),
-        (head(b"GET http://elsewhere.example/healthz?x HTTP/1.1", HOST), 200),
-        (head(b"OPTIONS * HTTP/1.1", HOST), 404),
-        (head(b"GET /healthz HTTP/1.0"), 200),
-        (head(b"GET /healthz HTTP/1.0", b"Connection: keep-alive"), 200),
-        (head(b"GET /healthz HTTP/1.1", b"Host:"), 200),
-        (head(b"GET /healthz HTTP/1.1", b"HOST:  a "), 200),
-        (b"\r\n\r\n" + head(b"GET /healthz HTTP/1.1", HOST), 200),
-        (head(b"GET /healthz HTTP/1.1", HOST, b"X:", b"Y: \xff\t\x80"), 200),
-        (head(b"GET /healthz HTTP/1.1", HOST, b"Content-Length: 1") + b"x", 200),
-        (head(b"GET /healthz HTTP/1.1", HOST, b"Expect: 100-continue"), 200),
-        (head(b"GET //healthz HTTP/1.1", HOST), 404),
-        (head(b"GET /../healthz HTTP/1.1", HOST), 404),
-        (head(b"GET /healthz#x HTTP/1.1", HOST), 200),
-        (head(b"TRACE /healthz HTTP/1.1", HOST), 405),
-    ],
-    ids=lambda value: repr(value[:70]) if isinstance(value, bytes) else "",
-)
+@pytest.mark.parametrize(("raw", "status"), RARE, ids=shown)
 async def test_what_is_rare_but_right_is_served(url: str, raw: bytes, status: int) -> None:
     """Forms that the RFCs allow, and that few clients send, have their answers."""
     answer = await exchange(url, raw)
