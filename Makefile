@@ -9,7 +9,7 @@ environment := $(abspath $(VENV))
 bin := $(environment)/bin
 cache := $(environment)/cache
 pip := $(bin)/python -m pip -qq --disable-pip-version-check --no-input
-code := services shared tests tools
+code := services shared tests tools benchmarks
 # One for each Python, so that `make PYTHON=python3.13 test` never runs an environment of another one.
 installed := $(environment)/.installed-$(subst /,-,$(PYTHON))
 runnable := $(environment)/.runnable-$(subst /,-,$(PYTHON))
@@ -24,7 +24,7 @@ unexport PYTHONDONTWRITEBYTECODE
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help run test coverage check format lock compose-test env clean
+.PHONY: help run test coverage bench check format lock compose-test env clean
 
 help: ## this list
 	@awk -F ': .*## |: ## ' '/^[a-z-]+:.* ## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -37,6 +37,9 @@ test: $(installed) ## the tests; ARGS='-k token -x' goes to pytest
 
 coverage: $(installed) ## the tests, and which lines they never reach; a third slower
 	@$(bin)/pytest -o cache_dir=$(cache)/pytest --cov --cov-report=term:skip-covered $(ARGS)
+
+bench: $(installed) ## the benchmarks, in under three minutes; ARGS='--json FILE' keeps the figures
+	@$(bin)/python -m benchmarks $(ARGS)
 
 check: $(installed) ## the lock, format, lint, types and import arrows
 	@$(bin)/python tools/lock.py check

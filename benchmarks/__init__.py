@@ -1,0 +1,1 @@
+"""How quick it is, as ratios within one run: `make bench`."""
