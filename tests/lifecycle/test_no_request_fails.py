@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import time
 from collections import deque
@@ -12,6 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 
 from auth_service.administration.secrets import rotate_secret
@@ -38,6 +40,7 @@ class Client:
     """Gets a token from either auth replica and fetches the document from both resource replicas, on and on.
 
     It keeps each token until the moment that ``expires_in`` named, and uses the newest and the oldest of them.
+    ``served`` is what it got: at which replica, by which secret or by a token of which key.
     """
 
     credentials: Registered
@@ -46,6 +49,7 @@ class Client:
     requests: int = 0
     failures: list[str] = field(default_factory=list)
     tokens: deque[tuple[float, str]] = field(default_factory=deque)
+    served: set[tuple[str, str]] = field(default_factory=set, repr=False)
 
     async def work(self, turn: int) -> None:
         """Go on until cancelled."""
@@ -59,19 +63,23 @@ class Client:
                     await self._fetch(resource, token)
 
     async def _get_token(self, replica: Replica) -> None:
-        asked = time.monotonic()
-        status, answer = await replica.ask(self.credentials)
+        asked, credentials = time.monotonic(), self.credentials
+        status, answer = await replica.ask(credentials)
         self.requests += 1
         if status != httpx.codes.OK:
             self.failures.append(f"token: {status} {answer}")
             return
-        self.tokens.append((asked + answer["expires_in"], answer["access_token"]))
+        token = answer["access_token"]
+        self.served |= {(replica.url, credentials.secret), (replica.url, _kid(token))}
+        self.tokens.append((asked + answer["expires_in"], token))
 
     async def _fetch(self, resource: httpx.AsyncClient, token: str) -> None:
         answer = await resource.get(f"/{RESOURCE}", headers={"Authorization": f"Bearer {token}"})
         self.requests += 1
         if answer.content != DOCUMENT:
             self.failures.append(f"document: {answer.status_code} {answer.headers.get('www-authenticate')}")
+            return
+        self.served.add((str(resource.base_url), _kid(token)))
 
     @contextlib.asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
@@ -191,10 +199,23 @@ async def test_no_request_fails_while_everything_is_rotated(fleet: Fleet) -> Non
         await until(lambda: _is_refused(client, before), 2 * OVERLAP_SECONDS)
         await fleet.renewed_tokens()
     assert client.failures == []
+    # Every replica had a part in all of it: signed by both keys, took both secrets, verified tokens of both keys.
+    signers = [replica.url for replica in client.replicas]
+    verifiers = [str(resource.base_url) for resource in client.resources]
+    by_keys = {(url, kid) for url in signers + verifiers for kid in (old_key, new_key)}
+    by_secrets = {(url, secret) for url in signers for secret in (before.secret, rotated.added.value)}
+    assert len(set(signers + verifiers)) == len(signers) + len(verifiers) == 4
+    assert client.served == by_keys | by_secrets
     assert await operator.states() == {old_key: "retired", new_key: "active"}
     for replica in client.replicas:
         published = (await replica.http.get("/.well-known/jwks.json")).json()["keys"]
         assert [key["kid"] for key in published] == [new_key]
+
+
+def _kid(token: str) -> str:
+    """Read which key a token says that it is of."""
+    header = token.partition(".")[0]
+    return str(orjson.loads(base64.urlsafe_b64decode(header + "=" * (-len(header) % 4)))["kid"])
 
 
 async def _is_refused(client: Client, old: Registered) -> bool:
