@@ -44,17 +44,31 @@ def _plain(value: object) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
+# Beyond it nobody looks at how the columns fold.
+_MANY_ROWS = 1000
+
+
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
     """Print a table, or the sentence ``empty`` when there is no row."""
-    grid = Table(*columns, box=None, pad_edge=False, header_style="bold")
-    for column in grid.columns:
-        column.overflow = "fold"  # an id that is cut off is of no use
-    for row in rows:
-        grid.add_row(*(Text(cell(value)) for value in row))
-    if grid.row_count:
-        console().print(grid, soft_wrap=False)
-    else:
+    cells = [[cell(value) for value in row] for row in rows]
+    if not cells:
         print(empty)
+    elif len(cells) > _MANY_ROWS:
+        _plain_table([list(columns), *cells])
+    else:
+        grid = Table(*columns, box=None, pad_edge=False, header_style="bold")
+        for column in grid.columns:
+            column.overflow = "fold"  # an id that is cut off is of no use
+        for row in cells:
+            grid.add_row(*map(Text, row))
+        console().print(grid, soft_wrap=False)
+
+
+def _plain_table(rows: Sequence[Sequence[str]]) -> None:
+    # rich measures each cell several times: five seconds for the 10,000 lines of a large import.
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
 
 
 def facts(members: Mapping[str, object]) -> None:

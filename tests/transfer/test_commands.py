@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from steelcut_cli import output
 from tests.support.databases import Databases
 from tests.support.foreign import SECRET, argon2_hash, bcrypt_hash, django_pbkdf2
 from tests.support.system import RESOURCE, System, as_owner
@@ -241,3 +242,12 @@ async def test_failed_export_leaves_no_file(databases: Databases, tmp_path: Path
     ended = await steelcut(databases, "export", str(tmp_path / "clients.jsonl"))
     assert ended.code == 1
     assert os.listdir(tmp_path) == []  # noqa: PTH208 - of a folder of one file, at once
+
+
+def test_long_table_is_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    """A table of thousands of rows comes without folding, each row on a line of its own, none missing."""
+    rows = [("taken", f"client-{number}", "a note " * 20) for number in range(2000)]
+    output.table(("outcome", "client", "why"), rows, empty="")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["outcome", "client", "why"]
+    assert [line.split()[1] for line in lines[1:]] == [row[1] for row in rows]
