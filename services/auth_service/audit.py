@@ -29,6 +29,8 @@ FLUSH_SECONDS = 0.5
 # While the database is away events wait here; beyond that they are counted and dropped, for the memory's sake.
 MAX_WAITING = 100_000
 MAX_BATCH = 10_000
+# At the end of the process, with the database too slow or away: some seconds, within the time that a stop may take.
+LAST_TRIES = 4
 # A secret or scope in steady use is noted again after so long; its first use is noted with the next batch.
 USAGE_SECONDS = 60.0
 USAGE_KEYS = 100_000
@@ -107,14 +109,15 @@ class AuditTrail:
     @contextlib.asynccontextmanager
     async def writing(self) -> AsyncIterator[None]:
         """Write every ``FLUSH_SECONDS`` for as long as the block lasts, and what is left at its end."""
-        task = asyncio.create_task(self._write_on())
+        ended = asyncio.Event()
+        task = asyncio.create_task(self._write_on(ended))
         try:
             yield
         finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-            await self.flush()
+            # Not cancelled: a batch that is broken off may have been written all the same, and would be written twice.
+            ended.set()
+            await task
+            await self._write_the_rest()
 
     async def flush(self) -> None:
         """Write what waits. When the database is away it goes on waiting."""
@@ -137,10 +140,19 @@ class AuditTrail:
             )
             self._dropped = 0
 
-    async def _write_on(self) -> None:
-        while True:
-            await asyncio.sleep(FLUSH_SECONDS)
+    async def _write_on(self, ended: asyncio.Event) -> None:
+        while not ended.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(ended.wait(), FLUSH_SECONDS)
             await self.flush()
+
+    async def _write_the_rest(self) -> None:
+        for _ in range(LAST_TRIES):
+            await self.flush()
+            if not self._waiting:
+                return
+            await asyncio.sleep(FLUSH_SECONDS)
+        self._log.error("audit events are lost: the database did not take them", lost=len(self._waiting))
 
     async def _note_usage(self, connection: Any, batch: list[TokenEvent]) -> None:
         secrets: dict[tuple[str, str], tuple[datetime, str]] = {}

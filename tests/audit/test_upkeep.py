@@ -81,7 +81,7 @@ async def test_month_that_was_missing_takes_its_events_over(owner: Any, administ
     await administrator.execute(WRITE, datetime.now(UTC), "next")
     assert await kept(owner) == {"orphan": name, "next": name}
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
-        await administrator.execute(f"DELETE FROM {name}")  # noqa: S608 - a name of ours
+        await administrator.execute(f"DELETE FROM {name}")
 
 
 async def test_nothing_is_kept_waiting_by_a_long_reader(

@@ -85,11 +85,15 @@ def _run(arguments: tuple[str, ...], variables: dict[str, str], given: TextIO) -
 
 
 def process(
-    *arguments: str, env: Mapping[str, str] | None = None, cwd: Path | None = None
+    *arguments: str, env: Mapping[str, str] | None = None, cwd: Path | None = None, strict: bool = True
 ) -> subprocess.Popen[str]:
-    """Start the command as a process of its own, with pipes in the place of the terminal."""
+    """Start the command as a process of its own, with pipes in the place of the terminal.
+
+    Not ``strict``, it takes warnings as a person's Python does: Ctrl-C between two instructions may leave a file open.
+    """
+    command = COMMAND if strict else (COMMAND[0], *COMMAND[3:])
     return subprocess.Popen(
-        [*COMMAND, *arguments],
+        [*command, *arguments],
         env=environment(env or {}),
         cwd=cwd,
         stdin=subprocess.DEVNULL,

@@ -20,6 +20,8 @@ from tests.support.databases import Databases, Templates
 from tests.support.replicas import POLL_SECONDS, until
 from tests.support.system import seed
 
+pytestmark = pytest.mark.slow
+
 OPERATORS = 4
 # True: the whole server dies, and is started again. False: one of its processes does, and it starts itself again.
 KILLS = (True, False, True, False, True)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from tests.faults.history import check_tokens, settled
 from tests.faults.nursery import Nursery, service_environment
 from tests.faults.operators import Operators
 from tests.lifecycle.key_operator import new_master_key
 from tests.support.databases import Databases
 from tests.support.system import seed
+
+pytestmark = pytest.mark.slow
 
 KILLS = 50
 # At any moment two processes work on the database, so that a killed one always leaves a witness.

@@ -18,6 +18,8 @@ from tests.support.databases import Databases, Templates
 from tests.support.replicas import resource_replicas, until
 from tests.support.system import DOCUMENT, GRANT, RESOURCE, Registered, System, running_system
 
+pytestmark = pytest.mark.slow
+
 PATH = f"/{RESOURCE}"
 JSON = {"Content-Type": "application/json"}
 
