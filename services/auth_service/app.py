@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from fastapi import FastAPI
 from starlette.routing import Route
 
+from auth_service.admin.mounting import mount, open_administration
 from auth_service.metadata import authorization_server_metadata, jwks
 from auth_service.openapi import describe
 from auth_service.settings import AuthSettings
@@ -41,6 +42,7 @@ def create_app(settings: AuthSettings | None = None, log: Logger | None = None) 
         try:
             async with open_process(settings, log) as process:
                 app.state.process = process
+                app.state.administration = open_administration(process)
                 yield
         except Refusal as refusal:
             app.state.refusal = refusal
@@ -69,6 +71,7 @@ def create_app(settings: AuthSettings | None = None, log: Logger | None = None) 
     add_docs(app)
     describe(app, settings)
     asgi.install(app, log)
+    mount(app, settings)
     return app
 
 

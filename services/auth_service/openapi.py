@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from auth_service.admin.openapi import describe_administration
 from auth_service.form import MEDIA_TYPE
 from auth_service.grants import SUPPORTED_GRANT_TYPES
 from steelcut.discovery import AUTHORIZATION_SERVER, well_known
@@ -43,6 +44,7 @@ def describe(app: FastAPI, settings: AuthSettings) -> None:
         components = document.setdefault("components", {})
         components.setdefault("schemas", {}).update(_schemas())
         components["securitySchemes"] = _security_schemes(settings)
+        describe_administration(document, settings)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign] # FastAPI's own documented way to extend it

@@ -138,9 +138,12 @@ async def running_system(
     algorithm: SigningAlgorithm = "ES256",
     issuer_path: str = "",
     resource_options: Mapping[str, Any] = MappingProxyType({}),
+    admin: bool = False,
     **auth_options: Any,
 ) -> AsyncIterator[System]:
-    """Seed the databases and run both services in this event loop, each on a free port."""
+    """Seed the databases and run both services in this event loop, each on a free port; ``admin``: with its API."""
+    if admin:
+        auth_options["admin_database_url"] = databases.auth_admin
     auth_socket, resource_socket = listen(), listen()
     issuer = _url(auth_socket) + issuer_path
     resource_base = _url(resource_socket)

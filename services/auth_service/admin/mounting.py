@@ -1,0 +1,72 @@
+"""Puts the admin API into the application, behind all that was there before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from starlette.exceptions import HTTPException
+from starlette.routing import Route
+
+from auth_service.admin import clients, keys, problems, resources, secrets
+from auth_service.admin.admission import Admission
+from auth_service.admin.metadata import admin_resource_metadata
+from auth_service.administration.admin_api import ADMIN_PATH, admin_audience
+from steelcut.discovery import PROTECTED_RESOURCE, well_known
+from steelcut.service.asgi import render_http_error
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from auth_service.settings import AuthSettings
+    from auth_service.state import Process
+    from steelcut.service.postgres import Database
+
+TAG = "administration"
+ROUTERS = (clients.router, secrets.router, resources.router, keys.router)
+
+
+@dataclass(frozen=True, slots=True)
+class Administration:
+    """What the admin API needs for as long as the process lives; ``base`` is its path."""
+
+    process: Process
+    database: Database
+    admission: Admission
+    base: str
+
+
+def mount(app: FastAPI, settings: AuthSettings) -> None:
+    """Add the routes, in a process that has ``AUTH_ADMIN_DATABASE_URL``; others have nothing at this path."""
+    if settings.admin_database_url is None:
+        return
+    base = admin_base(settings)
+    for router in ROUTERS:
+        app.include_router(router, prefix=base, tags=[TAG])
+    metadata_path = urlsplit(well_known(admin_audience(settings.issuer), PROTECTED_RESOURCE)).path
+    app.router.routes.append(Route(metadata_path, admin_resource_metadata, methods=["GET"]))
+
+    async def render(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101 - what it is registered for
+        problem = problems.problem_of(error, with_content=False)
+        if problem is None or not request.scope["path"].startswith(f"{base}/"):
+            return await render_http_error(request, error)
+        return problems.answer(request, problem)
+
+    app.add_exception_handler(HTTPException, render)
+
+
+def open_administration(process: Process) -> Administration | None:
+    """Return the admin API of a process that has one."""
+    database = process.admin_database
+    if database is None:
+        return None
+    return Administration(process, database, Admission.of(process, database), admin_base(process.settings))
+
+
+def admin_base(settings: AuthSettings) -> str:
+    """Return the path under which the admin API stands."""
+    return urlsplit(settings.issuer).path + ADMIN_PATH
