@@ -51,13 +51,13 @@ def prepare(
     caller = dev_state.caller_environment(kept, urls)
     dev_state.write_private(directory.env_file, dev_state.env_file_text(caller, public, databases))
     return kept, {
-        "auth_service": _only(public | databases, "AUTH_", "AUTH_OWNER", "AUTH_ADMIN", "AUTH_BOOTSTRAP"),
+        "auth_service": _only(public | databases, "AUTH_", "AUTH_OWNER", "AUTH_BOOTSTRAP"),
         "resource_service": _only(public | databases, "RESOURCE_", "RESOURCE_OWNER", "RESOURCE_BOOTSTRAP"),
     }
 
 
 def _only(environment: dict[str, str], prefix: str, *withheld: str) -> dict[str, str]:
-    """Return what one service may know: nothing of the other one's, of the owner's or of the administrator's."""
+    """Return what one service may know: nothing of the other one's, and nothing of an owner's."""
     known = {
         name: value
         for name, value in environment.items()

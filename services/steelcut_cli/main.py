@@ -12,6 +12,7 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 from steelcut_cli import (
+    admin,
     audit,
     calling,
     clients,
@@ -50,6 +51,7 @@ clients.app.command("unused", epilog=unused.CLIENT_EXAMPLES)(unused.clients)
 scopes.app.command("unused", epilog=unused.SCOPE_EXAMPLES)(unused.scopes)
 app.add_typer(secrets.app, name="secrets")
 app.add_typer(audit.app, name="audit")
+app.add_typer(admin.app, name="admin")
 app.add_typer(documents.app, name="documents")
 app.add_typer(transfer.app, name="import")
 app.command("export", epilog=transfer.EXPORT_EXAMPLES)(transfer.export)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 import auth_service.settings
@@ -15,6 +15,7 @@ from auth_service.settings import (
     TimingSettings,
 )
 from resource_service.settings import ResourceAdministrationSettings
+from steelcut.discovery import check_issuer
 from steelcut.service.settings import HOW_TO_MAKE, ConfigurationError, DatabaseUrl, ServiceSettings, load
 from steelcut_cli.errors import Misuse
 
@@ -71,6 +72,15 @@ class KeySettings(AuthAdministrationSettings, auth_service.settings.KeySettings)
 
 class AuditUpkeepSettings(AuthAdministrationSettings, auth_service.settings.AuditSettings):
     """What `steelcut audit maintain` reads."""
+
+
+class AdminApiSettings(AuthAdministrationSettings):
+    """What it takes to make a client of the admin API: where that is, and the database."""
+
+    issuer: Annotated[str, AfterValidator(check_issuer)] = Field(
+        "http://127.0.0.1:8000",
+        description="URL under which clients see the authorization server; the admin API is below it",
+    )
 
 
 class StoredMasterKeySettings(ServiceSettings):

@@ -50,6 +50,7 @@ def test_all_commands_are_there() -> None:
         *("clients create", "clients list", "clients show", "clients update", "clients delete"),
         *("clients disable", "clients enable"),
         *("secrets add", "secrets list", "secrets rotate", "secrets expire", "secrets revoke"),
+        "admin create",
         *("documents publish", "documents list", "documents delete"),
         *("import steelcut-oauth", "import hydra", "import django-oauth-toolkit", "import json-lines"),
     }
