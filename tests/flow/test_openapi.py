@@ -13,14 +13,21 @@ import httpx
 import orjson
 import pytest
 
+from auth_service.administration.admin_api import SCOPES
 from resource_service import documents
 from steelcut.errors import OAuthError, TemporarilyUnavailable
+from tests.admin.operators import admin_token, register_operator
 from tests.support.system import RESOURCE, Registered, System, as_owner
 from tests.support.wire import exchange
 
 pytestmark = pytest.mark.slow
 
 EXAMPLES = 10
+# Which names, scopes and cursors there are is beyond a schema.
+ONLY_ADMINISTRATION = (
+    *("--include-path-regex", "^/admin/", "--exclude-checks", "positive_data_acceptance"),
+    *("--phases", "coverage"),  # of many operations
+)
 # A URL that begins with a scheme or a host; the quotes and brackets end it.
 ABSOLUTE_URL = re.compile(r"""(?:https?:)?//[^\s"'<>`)]+""")
 LINKED = re.compile(r"""(?:src|href)="([^"]+)"|url: '([^']+)'""")
@@ -38,6 +45,18 @@ async def test_the_authorization_server_does_what_its_description_says(
     await _explore(system.issuer, config, tmp_path)
     statuses = _statuses(system)
     assert {200, 400, 405} <= statuses["/token"]
+    assert not {status for path in statuses.values() for status in path if status >= 500}
+
+
+async def test_the_admin_api_does_what_its_description_says(start_system: Any, tmp_path: Path) -> None:
+    """Schemathesis, told nothing but the URL and a token with all scopes, finds no answer that is not described."""
+    system: System = await start_system(admin=True)
+    token = await admin_token(system, await register_operator(system, *SCOPES))
+    config = f'[auth.openapi.admin_token]\nbearer = "{token}"\n'
+    await _explore(system.issuer, config, tmp_path, *ONLY_ADMINISTRATION)
+    statuses = _statuses(system)
+    assert {200, 400, 415, 422} <= statuses["/admin/v1/clients"]
+    assert 201 in statuses["/admin/v1/keys"]
     assert not {status for path in statuses.values() for status in path if status >= 500}
 
 
@@ -153,7 +172,7 @@ async def test_the_assets_are_a_folder_without_a_way_out(system: System, path: s
         assert (answer.status, answer.error) == (404, "not_found")
 
 
-async def _explore(url: str, config: str, folder: Path) -> None:
+async def _explore(url: str, config: str, folder: Path, *options: str) -> None:
     """Run the program ``schemathesis`` on the description at ``url``; it fails on any finding."""
     configuration = folder / "schemathesis.toml"
     configuration.write_text(config)
@@ -162,6 +181,7 @@ async def _explore(url: str, config: str, folder: Path) -> None:
         *("-m", "schemathesis.cli", "--config-file", str(configuration), "run", f"{url}/openapi.json"),
         *("--phases", "examples,coverage,fuzzing", "--max-examples", str(EXAMPLES), "--no-color"),
         *("--generation-deterministic", "--continue-on-failure", "--suppress-health-check", "all"),
+        *options,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         cwd=folder,

@@ -12,6 +12,8 @@ from starlette.routing import Route
 from auth_service.admin import clients, keys, problems, resources, secrets
 from auth_service.admin.admission import Admission
 from auth_service.admin.metadata import admin_resource_metadata
+from auth_service.admin.problems import WrongMethod
+from auth_service.admin.routing import AdminRoute
 from auth_service.administration.admin_api import ADMIN_PATH, admin_audience
 from steelcut.discovery import PROTECTED_RESOURCE, well_known
 from steelcut.service.asgi import render_http_error
@@ -54,9 +56,22 @@ def mount(app: FastAPI, settings: AuthSettings) -> None:
         problem = problems.problem_of(error, with_content=False)
         if problem is None or not request.scope["path"].startswith(f"{base}/"):
             return await render_http_error(request, error)
+        if isinstance(problem, WrongMethod):
+            path = request.scope["raw_path"].decode("ascii", "replace")
+            problem.headers = {"Allow": ", ".join(_methods(path.removeprefix(base)))}
         return problems.answer(request, problem)
 
     app.add_exception_handler(HTTPException, render)
+
+
+def _methods(path: str) -> list[str]:
+    """Return what a path takes (RFC 9110 §10.2.1): FastAPI has a route for each method and names only its own."""
+    routes = [route for router in ROUTERS for route in router.routes if isinstance(route, AdminRoute)]
+    matching = [route for route in routes if route.path_regex.match(path)]
+    # A word of ours, as `rotate`, stands before an id.
+    nearest = min((len(route.param_convertors) for route in matching), default=0)
+    methods = (route.methods or () for route in matching if len(route.param_convertors) == nearest)
+    return sorted(set().union(*methods))
 
 
 def open_administration(process: Process) -> Administration | None:

@@ -58,7 +58,7 @@ IF_MATCH: Final = {
             "name": "If-Match",
             "in": "header",
             "description": 'The ETag on which the change was decided, as `"7"`; else 412. A PATCH needs it.',
-            "schema": {"type": "string"},
+            "schema": {"type": "string", "pattern": r'^(\*|"[1-9][0-9]{0,17}")$'},
         }
     ]
 }
