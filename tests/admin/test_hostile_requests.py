@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 from auth_service.admin.merge_patch import merged
-from steelcut.errors import TemporarilyUnavailable
-from steelcut.service.postgres import Database
+from steelcut_cli.embedded_postgres import EmbeddedPostgres
 from tests.admin.operators import kind, operating
+from tests.auth.test_database_outage import outage
 from tests.support.system import RESOURCE, System
 
 GOOD = b'{"name": "x", "grants": {"api_v0.0.1": ["read"]}}'
@@ -146,19 +146,16 @@ async def test_many_faults_are_shortened(api: httpx.AsyncClient) -> None:
 
 
 async def test_a_database_that_is_gone_is_503(
-    administered: System, api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    administered: System, api: httpx.AsyncClient, postgres: EmbeddedPostgres
 ) -> None:
-    """With Retry-After, and the cause for the log alone."""
-
-    def gone(self: Database) -> Any:  # noqa: ARG001
-        raise TemporarilyUnavailable("database: ConnectionRefusedError")
-
-    monkeypatch.setattr(Database, "connection", gone)
-    answer = await api.get("/clients")
+    """With Retry-After, and the cause for the log alone; when it is back, all is well."""
+    async with outage(postgres, administered.databases.auth.owner):
+        answer = await api.get("/clients")
     assert kind(answer) == (503, "temporarily-unavailable")
     assert answer.headers["retry-after"] == "1"
-    assert "ConnectionRefused" not in answer.text
-    assert administered.log.of(answer)["reason"] == "database: ConnectionRefusedError"
+    assert "database:" not in answer.text
+    assert administered.log.of(answer)["reason"].startswith("database: ")
+    assert (await api.get("/clients")).status_code == 200
 
 
 async def test_two_that_wait_for_each_other_may_try_again(administered: System) -> None:

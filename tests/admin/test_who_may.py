@@ -8,6 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
+from auth_service.admin.client_content import CreatedClient
+from auth_service.admin.replies import Reply
+from auth_service.admin.secret_content import AddedSecretShown, RotationShown
 from auth_service.administration import clients as administration
 from auth_service.administration.admin_api import (
     AUDIT_READ,
@@ -96,18 +99,18 @@ async def test_a_scope_opens_its_operations_and_no_other(administered: System, s
             assert kind(answer) == (400, "malformed-request"), operation
 
 
-@pytest.mark.parametrize("operation", OPERATIONS)
-async def test_without_a_token_nothing_is_told(administered: System, operation: str) -> None:
-    """RFC 6750 §3.1: a challenge without an error, before the body was looked at."""
-    method, path = operation.split(" ")
-    async with httpx.AsyncClient(base_url=admin_audience(administered.issuer), trust_env=False) as http:
-        answer = await http.request(method, path, **NOT_JSON)
-    assert kind(answer) == (401, "unauthorized")
-    challenge = answer.headers["www-authenticate"]
-    assert challenge.startswith('Bearer scope="')
-    assert "error" not in challenge
+async def test_without_a_token_nothing_is_told(administered: System) -> None:
+    """RFC 6750 §3.1: a challenge without an error, before the body was looked at, at every operation."""
     metadata = f"{administered.issuer}/.well-known/oauth-protected-resource/admin/v1"
-    assert f'resource_metadata="{metadata}"' in challenge
+    async with httpx.AsyncClient(base_url=admin_audience(administered.issuer), trust_env=False) as http:
+        for operation in OPERATIONS:
+            method, path = operation.split(" ")
+            answer = await http.request(method, path, **NOT_JSON)
+            assert kind(answer) == (401, "unauthorized"), operation
+            challenge = answer.headers["www-authenticate"]
+            assert challenge.startswith('Bearer scope="'), operation
+            assert "error" not in challenge, operation
+            assert f'resource_metadata="{metadata}"' in challenge, operation
 
 
 async def test_the_challenge_leads_to_a_token(administered: System) -> None:
@@ -228,11 +231,13 @@ async def test_no_secret_is_in_the_log_the_audit_log_or_a_repr(administered: Sys
         rotated = (await http.post(f"{path}/rotate")).json()
         seen = (await http.get(path)).text + (await http.get(f"/clients/{made['client_id']}")).text
     values = [answer["client_secret"] for answer in (made, added, rotated)]
+    reprs = repr([CreatedClient(**made), AddedSecretShown(**added), RotationShown(**rotated)])
+    reprs += repr(Reply.of(CreatedClient(**made), 201))
     events = await administered.as_owner(lambda c: c.fetch("SELECT e::text FROM audit_events e"))
     stored = await administered.as_owner(
         lambda c: c.fetch("SELECT encode(sealed_answer, 'escape') FROM idempotent_answers")
     )
-    everything = seen + administered.log.text + str(events) + str(stored)
+    everything = seen + reprs + administered.log.text + str(events) + str(stored)
     for value in (*values, token.rsplit(".", 1)[1]):
         assert value not in everything
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
-from fastapi import APIRouter, Body, Query, Response
+from fastapi import Body, Query, Response
 
 from auth_service.admin import policy
 from auth_service.admin.calls import Call, CurrentCall
@@ -21,7 +21,7 @@ from auth_service.admin.merge_patch import merged
 from auth_service.admin.openapi import CREATED, DELETED, IDEMPOTENT, IF_MATCH, PATCHED, TAGGED, documented
 from auth_service.admin.replies import Reply, next_page, no_content
 from auth_service.admin.request_body import MERGE_PATCH
-from auth_service.admin.routing import AdminRoute, needs
+from auth_service.admin.routing import admin_router, needs
 from auth_service.administration import clients as administration
 from auth_service.administration.admin_api import CLIENTS_READ, CLIENTS_WRITE
 from auth_service.administration.clients import ClientChanges, ClientState
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from auth_service.queries.clients import ClientRow
     from steelcut.service.postgres import Connection
 
-router = APIRouter(route_class=AdminRoute)
+router = admin_router()
 
 
 @router.get(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from auth_service.admin.calls import CurrentCall
 from auth_service.admin.fields import Force
@@ -12,14 +12,14 @@ from auth_service.admin.idempotency import once
 from auth_service.admin.key_content import Key, KeyRotation, Keys, NewKeyContent, RevocationShown
 from auth_service.admin.openapi import CREATED_INSIDE, IDEMPOTENT, REPEATED, documented
 from auth_service.admin.replies import Reply
-from auth_service.admin.routing import AdminRoute, needs
+from auth_service.admin.routing import admin_router, needs
 from auth_service.administration import keys as administration
 from auth_service.administration.admin_api import CLIENTS_READ, KEYS_WRITE
 
 if TYPE_CHECKING:
     from steelcut.service.postgres import Connection
 
-router = APIRouter(route_class=AdminRoute)
+router = admin_router()
 
 
 @router.get(

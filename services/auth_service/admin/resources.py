@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Body, Response
+from fastapi import Body, Response
 
 from auth_service.admin import policy
 from auth_service.admin.calls import CurrentCall
@@ -21,7 +21,7 @@ from auth_service.admin.resource_content import (
     ResourcePatch,
     Resources,
 )
-from auth_service.admin.routing import AdminRoute, needs
+from auth_service.admin.routing import admin_router, needs
 from auth_service.administration import resources as administration
 from auth_service.administration.admin_api import CLIENTS_READ, RESOURCES_WRITE
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from auth_service.queries.resources import ResourceRow
     from steelcut.service.postgres import Connection
 
-router = APIRouter(route_class=AdminRoute)
+router = admin_router()
 
 
 @router.get(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
-from fastapi import APIRouter, Body, Response
+from fastapi import Body, Response
 
 from auth_service.admin.calls import CurrentCall
 from auth_service.admin.fields import Force
@@ -14,7 +14,7 @@ from auth_service.admin.openapi import CREATED_INSIDE, DELETED, IDEMPOTENT, MERG
 from auth_service.admin.policy import hold_target
 from auth_service.admin.replies import Reply, no_content
 from auth_service.admin.request_body import MERGE_PATCH
-from auth_service.admin.routing import AdminRoute, needs
+from auth_service.admin.routing import admin_router, needs
 from auth_service.admin.secret_content import (
     AddedSecretShown,
     NewSecretContent,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from auth_service.administration.secrets import AddedSecret, RotatedSecret
     from steelcut.service.postgres import Connection
 
-router = APIRouter(route_class=AdminRoute)
+router = admin_router()
 
 SECRETS = "/clients/{client_id}/secrets"
 
