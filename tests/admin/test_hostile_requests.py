@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from typing import Any
 
 import httpx
@@ -58,6 +59,14 @@ async def test_media_types(api: httpx.AsyncClient, media_type: str | None) -> No
     answer = await api.post("/clients", content=GOOD, headers=headers)
     assert kind(answer) == (415, "unsupported-media-type")
     assert answer.headers["accept"] == "application/json"
+
+
+async def test_a_coded_body_is_refused(api: httpx.AsyncClient) -> None:
+    """RFC 9110 §8.4: 415 says that no coding is understood."""
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    answer = await api.post("/clients", content=gzip.compress(GOOD), headers=headers)
+    assert kind(answer) == (415, "unsupported-media-type")
+    assert answer.headers["accept-encoding"] == "identity"
 
 
 async def test_a_patch_has_two_media_types(api: httpx.AsyncClient) -> None:

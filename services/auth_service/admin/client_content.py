@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field
 from pydantic.config import JsonDict
 
-from auth_service.admin.fields import Content, Grants, LifetimeSeconds, Moment, Shown
+from auth_service.admin.fields import Content, Grants, LifetimeSeconds, Moment, Shown, patch_schema
 
 _EXAMPLE: JsonDict = {"name": "Billing", "grants": {"api_v0.0.1": ["read"]}, "metadata": {"owner": "finance"}}
-_PATCH: JsonDict = {"name": "Billing, Europe", "grants": {"reports": ["read"]}, "metadata": {"owner": None}}
+_PATCH = {"name": "Billing, Europe", "grants": {"reports": ["read"]}, "metadata": {"owner": "sales"}}
 
 
 class NewClientContent(Content):
@@ -35,7 +35,7 @@ class NewClientContent(Content):
 class ClientPatch(Content):
     """A JSON Merge Patch of a client (RFC 7396): null takes a value away, also inside grants and metadata."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_PATCH]})
+    model_config = ConfigDict(json_schema_extra=patch_schema(_PATCH))
 
     name: str = ""
     grants: dict[str, list[str] | None] = Field(default_factory=dict)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
@@ -62,3 +63,14 @@ class Shown(BaseModel):
     """What an answer shows, read from a row."""
 
     model_config = ConfigDict(from_attributes=True)
+
+
+def patch_schema(example: dict[str, Any]) -> Callable[[dict[str, Any]], None]:
+    """Return what makes the schema of a merge patch true: what is left out stays as it is, and is no default."""
+
+    def amend(schema: dict[str, Any]) -> None:
+        for member in schema["properties"].values():
+            member.pop("default", None)
+        schema["examples"] = [example]
+
+    return amend

@@ -47,6 +47,10 @@ async def read_request(request: Request, *, takes_body: bool) -> ReadRequest:
         return ReadRequest(request, b"", None)
     if not takes_body:
         raise MalformedRequest("This request takes no body: send none.")
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise WrongMediaType(
+            "Send the body as it is, without Content-Encoding.", headers={"Accept-Encoding": "identity"}
+        )
     _check_media_type(request.headers.getlist("content-type"), request.method)
     return ReadRequest(request, body, parse(body))
 

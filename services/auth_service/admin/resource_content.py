@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 from pydantic.config import JsonDict
 
-from auth_service.admin.fields import Content, LifetimeSeconds, Shown
+from auth_service.admin.fields import Content, LifetimeSeconds, Shown, patch_schema
 
 _EXAMPLE: JsonDict = {"name": "reports", "identifier": "https://reports.example", "scopes": ["read", "write"]}
-_PATCH: JsonDict = {"scopes": ["read", "write", "delete"], "default_scopes": ["read"]}
+_PATCH = {"scopes": ["read", "write", "delete"], "default_scopes": ["read"]}
 
 
 class NewResourceContent(Content):
@@ -32,7 +32,7 @@ class NewResourceContent(Content):
 class ResourcePatch(Content):
     """A JSON Merge Patch of a resource (RFC 7396): a list takes the place of the whole list that was there."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_PATCH]})
+    model_config = ConfigDict(json_schema_extra=patch_schema(_PATCH))
 
     identifier: str = ""
     scopes: list[str] = Field(default_factory=list)
