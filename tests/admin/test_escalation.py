@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import httpx
@@ -17,8 +18,9 @@ from auth_service.administration.admin_api import (
     ROTATE_OWN,
     SECRETS_WRITE,
 )
+from auth_service.administration.clients import update_client
 from tests.admin.operators import admin_token, calling, kind, operating, register_operator
-from tests.support.system import RESOURCE, Registered, System
+from tests.support.system import ACTOR, RESOURCE, Registered, System
 
 ESCALATION = (403, "escalation")
 
@@ -163,3 +165,31 @@ async def test_scopes_of_another_resource_are_worth_nothing_here(administered: S
     async with calling(administered, both.json()["access_token"]) as http:
         assert (await http.get("/keys")).status_code == 200
         assert kind(await http.post("/keys")) == (403, "insufficient-scope")
+
+
+# Ends when somebody waits for a row that somebody else holds; the statement's time limit ends it otherwise.
+UNTIL_SOMEBODY_WAITS = """
+    DO $$ BEGIN
+        WHILE NOT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND locktype = 'transactionid') LOOP
+            PERFORM pg_sleep(0.005);
+        END LOOP;
+    END $$
+"""
+
+
+async def test_a_scope_that_is_granted_meanwhile_counts(administered: System) -> None:
+    """Whoever looks at a client while it is made mightier waits for the end of that, and is refused then."""
+    async with operating(administered, CLIENTS_READ, CLIENTS_WRITE) as http:
+        made = (await http.post("/clients", json={"name": "x", "grants": {RESOURCE: ["read"]}})).json()
+        path = f"/clients/{made['client_id']}"
+
+        async def grant(connection: Any) -> httpx.Response:
+            async with connection.transaction():
+                grants = {"admin": [KEYS_WRITE]}
+                await update_client(connection, ACTOR, made["client_id"], {"grants": grants})
+                deletion = asyncio.create_task(http.delete(path))
+                await administered.as_owner(lambda c: c.execute(UNTIL_SOMEBODY_WAITS, timeout=5))
+            return await deletion
+
+        assert kind(await administered.as_admin(grant)) == ESCALATION
+        assert (await http.get(path)).json()["grants"] == {"admin": [KEYS_WRITE]}
