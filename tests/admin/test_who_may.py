@@ -90,6 +90,7 @@ async def test_a_scope_opens_its_operations_and_no_other(administered: System, s
             method, path = operation.split(" ")
             answer = await http.request(method, path, **NOT_JSON)
             assert kind(answer) == FORBIDDEN, operation
+            assert set(answer.json()["missing_scopes"]) == scopes, operation
             challenge = answer.headers["www-authenticate"]
             assert 'error="insufficient_scope"' in challenge
             assert any(f'scope="{needed}"' in challenge for needed in scopes), operation

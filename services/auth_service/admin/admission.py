@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, Self
 
+from auth_service.admin import problems
 from auth_service.administration.admin_api import ADMIN_RESOURCE, admin_audience
 from auth_service.queries.admission import standing_scopes
 from steelcut.errors import InsufficientScope, InvalidToken
@@ -98,7 +99,8 @@ class Admission:
     async def admit(self, authorization: Sequence[str], scopes: Sequence[str]) -> Claims:
         """Return the claims of a request that needs any of ``scopes``.
 
-        Raises a ``BearerError`` whose challenge names the first of them, and ``TemporarilyUnavailable``.
+        Raises a ``BearerError`` whose challenge names the first of them, ``problems.InsufficientScope`` that names
+        all, and ``TemporarilyUnavailable``.
         """
         refusals: list[InsufficientScope] = []
         for scope in scopes:
@@ -106,4 +108,9 @@ class Admission:
                 return await self._guard.admit(authorization, scope=scope)
             except InsufficientScope as refusal:
                 refusals.append(refusal)
-        raise refusals[0]
+        needed = " or ".join(scopes)
+        raise problems.InsufficientScope(
+            f"The access token does not grant {needed}: ask for a token that does, if its client has that scope.",
+            headers=refusals[0].headers(),
+            members={"missing_scopes": list(scopes)},
+        ) from refusals[0]
