@@ -54,6 +54,10 @@ OPERATIONS = {
     "POST /keys/x/promote": {KEYS_WRITE},
     "POST /keys/x/retire": {KEYS_WRITE},
     "POST /keys/x/revoke": {KEYS_WRITE},
+    "GET /audit-events": {AUDIT_READ},
+    "GET /usage/scopes": {CLIENTS_READ},
+    "GET /usage/unused-clients": {CLIENTS_READ},
+    "GET /usage/unused-grants": {CLIENTS_READ},
 }
 # Tells what was let in from what was not, and is refused before anything is changed.
 NOT_JSON: dict[str, Any] = {"content": b"{", "headers": {"Content-Type": "application/json"}}

@@ -46,7 +46,7 @@ def test_all_commands_are_there() -> None:
         *("keys export", "keys reseal", "keys store-master-key"),
         *("resources create", "resources list", "resources show", "resources update", "resources delete"),
         *("resources callers", "scopes list", "scopes unused", "clients unused"),
-        *("audit search", "audit tail", "audit maintain"),
+        *("audit search", "audit tail", "audit maintain", "admin create"),
         *("clients create", "clients list", "clients show", "clients update", "clients delete"),
         *("clients disable", "clients enable"),
         *("secrets add", "secrets list", "secrets rotate", "secrets expire", "secrets revoke"),

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
-from auth_service.admin import clients, keys, problems, resources, secrets
+from auth_service.admin import audit, clients, keys, problems, resources, secrets, usage
 from auth_service.admin.admission import Admission
 from auth_service.admin.metadata import admin_resource_metadata
 from auth_service.admin.problems import WrongMethod
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from steelcut.service.postgres import Database
 
 TAG = "administration"
-ROUTERS = (clients.router, secrets.router, resources.router, keys.router)
+ROUTERS = (clients.router, secrets.router, resources.router, keys.router, audit.router, usage.router)
 
 
 @dataclass(frozen=True, slots=True)

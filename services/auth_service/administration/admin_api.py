@@ -30,7 +30,7 @@ ROTATE_OWN: Final = "secrets:rotate-own"
 
 # What each scope of the admin API lets its bearer do.
 SCOPES: Final = {
-    CLIENTS_READ: "See clients, their secrets without values, resources and keys",
+    CLIENTS_READ: "See clients, their secrets without values, resources, keys and what is used",
     CLIENTS_WRITE: "Create, change, disable, enable and delete clients",
     SECRETS_WRITE: "Add, rotate, end and delete the secrets of clients",
     KEYS_WRITE: "See, create, promote, rotate, retire and revoke signing keys",
