@@ -138,8 +138,8 @@ async def check_tokens(life: Life, replay: Replay, operators: Operators) -> None
     """Every client that should get tokens gets one, by the newest secret that its operator was shown."""
     newest: dict[str, str] = {}
     for outcome in operators.of("done"):
-        if "secret" in outcome.answer:
-            newest[outcome.change.members["client_id"]] = outcome.answer["secret"]
+        if "client_secret" in outcome.answer:
+            newest[outcome.change.members["client_id"]] = outcome.answer["client_secret"]
     now = datetime.now(UTC).isoformat()
     async with httpx.AsyncClient(base_url=life.url, trust_env=False, timeout=30) as http:
         for client_id, secret in newest.items():
@@ -194,7 +194,7 @@ def _check_outcome(outcome: Outcome, actions: list[str]) -> None:
 
 async def _check_clients(connection: Any, replay: Replay) -> None:
     rows = await clients.clients(
-        connection, after="", text=None, resource=None, state=None, limit=len(CLIENT_IDS) + 2
+        connection, after="", text=None, resource=None, state=None, limit=len(CLIENT_IDS) + 3
     )
     found = {row.client_id: row for row in rows}
     assert found.keys() == replay.clients.keys()
@@ -221,8 +221,8 @@ async def _check_secrets(connection: Any, replay: Replay, outcomes: Sequence[Out
         assert said.keys() - there.keys() <= ended, f"{client_id} has lost a live secret"
         assert len(ended & there.keys()) >= min(len(ended), MAX_EXPIRED_SECRETS)
     for outcome in outcomes:
-        if "secret" in outcome.answer:
-            secret = outcome.answer["secret"]
+        if "client_secret" in outcome.answer:
+            secret = outcome.answer["client_secret"]
             row = found.get(outcome.change.members["client_id"], {}).get(_id_of(secret))
             assert row is None or client_secrets.verify(secret, row["hash"])
 

@@ -21,7 +21,8 @@ from typing import IO
 import orjson
 import uvicorn
 
-from tests.faults.changes import application
+from auth_service.app import create_app
+from tests.faults.operators import ISSUER
 from tests.support.databases import Databases
 
 _ROOT = Path(__file__).parents[2]
@@ -29,7 +30,8 @@ _ROOT = Path(__file__).parents[2]
 _NOWHERE = {
     "AUTH_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing",
     "AUTH_MASTER_KEY": "A" * 43 + "=",
-    "AUTH_ISSUER": "http://127.0.0.1:8000",
+    "AUTH_ADMIN_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing",
+    "AUTH_ISSUER": ISSUER,
 }
 _OURS = ("AUTH_", "RESOURCE_", "STEELCUT_")
 
@@ -79,7 +81,7 @@ def service_environment(databases: Databases, master_key: str, pool_size: int) -
         "AUTH_ADMIN_DATABASE_URL": databases.auth_admin,
         "AUTH_DATABASE_POOL_SIZE": str(pool_size),
         "AUTH_MASTER_KEY": master_key,
-        "AUTH_ISSUER": "http://127.0.0.1:8000",
+        "AUTH_ISSUER": ISSUER,
     }
 
 
@@ -136,7 +138,7 @@ def _warm_up() -> None:
 
 
 def _config() -> uvicorn.Config:
-    return uvicorn.Config(application(), log_config=None, access_log=False, lifespan="on")
+    return uvicorn.Config(create_app(), log_config=None, access_log=False, lifespan="on")
 
 
 def _live(listener: socket.socket, environment: dict[str, str]) -> None:

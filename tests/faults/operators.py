@@ -7,13 +7,16 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import httpx
 import orjson
 
-from tests.support.system import RESOURCE
+from auth_service.administration.admin_api import admin_audience, create_admin
+from tests.support.databases import Databases
+from tests.support.system import ACTOR, GRANT, RESOURCE, Registered, as_owner
 
+ISSUER = "http://127.0.0.1:8000"
 # Few, so that operators meet on the same objects.
 CLIENT_IDS = [f"client-{number}" for number in range(12)]
 RESOURCES = [f"shaky-{number}" for number in range(3)]
@@ -53,55 +56,105 @@ class Outcome:
     answer: dict[str, Any] = field(default_factory=dict)
 
 
-class Administration(Protocol):
-    """A way to make changes."""
+# How the admin API is asked for each change: method, path and query, by the change's members.
+_REQUESTS = {
+    "create_client": ("POST", "/clients"),
+    "update_client": ("PATCH", "/clients/{client_id}"),
+    "disable_client": ("POST", "/clients/{client_id}/disable"),
+    "enable_client": ("POST", "/clients/{client_id}/enable"),
+    "delete_client": ("DELETE", "/clients/{client_id}"),
+    "rotate_secret": ("POST", "/clients/{client_id}/secrets/rotate"),
+    "create_resource": ("POST", "/resources"),
+    "update_resource": ("PATCH", "/resources/{name}?force=true"),
+    "delete_resource": ("DELETE", "/resources/{name}?force=true"),
+    "create_key": ("POST", "/keys"),
+    "promote_key": ("POST", "/keys/{kid}/promote?force=true"),
+    "revoke_key": ("POST", "/keys/{kid}/revoke?force=true"),
+}
+_REFUSED = {404, 409, 422}
 
-    async def make(self, change: Change) -> Outcome:
-        """Ask for ``change`` and return what came of it; a broken connection is an outcome, too."""
-        ...
 
-
-@dataclass(frozen=True)
-class OverChanges:
-    """By the routes of ``tests.faults.changes``."""
+@dataclass
+class AdminApi:
+    """The admin API of whichever process is asked, by the tokens of one operator's client."""
 
     http: httpx.AsyncClient
-    url: str
+    audience: str
+    client: Registered
+    _token: str = ""
 
-    async def make(self, change: Change) -> Outcome:
-        """Post the change; 503 says that the database went away meanwhile, perhaps after the commit."""
-        content = orjson.dumps(change.members)
+    async def make(self, url: str, change: Change) -> Outcome:
+        """Ask the process at ``url`` and return what came of it; a broken connection is an outcome, too.
+
+        503 says that the database went away meanwhile, perhaps after the commit.
+        """
         try:
-            response = await self.http.post(f"{self.url}/changes/{change.verb}", content=content)
+            response = await self._ask(url, change)
         except httpx.TransportError:
             return Outcome(change, "unknown")
         trace_id = response.headers["x-trace-id"]
         if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
             return Outcome(change, "unknown", trace_id)
-        assert response.status_code in {200, 409}, (change, response.status_code, response.text)
+        assert response.is_success or response.status_code in _REFUSED, (change, response.text)
         kind: Literal["done", "refused"] = "done" if response.is_success else "refused"
-        return Outcome(change, kind, trace_id, response.json())
+        return Outcome(change, kind, trace_id, response.json() if response.content else {})
+
+    async def _ask(self, url: str, change: Change) -> httpx.Response:
+        method, path = _REQUESTS[change.verb]
+        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        content = None
+        if change.members.keys() & {"changes"}:
+            content = orjson.dumps(change.members["changes"])
+            headers |= {"Content-Type": "application/merge-patch+json", "If-Match": "*"}
+        elif method == "POST" and (members := self._content(change)):
+            content = orjson.dumps(members)
+            headers["Content-Type"] = "application/json"
+        place = f"{url}/admin/v1{path.format(**change.members)}"
+        response = await self.http.request(method, place, content=content, headers=headers)
+        if response.status_code == httpx.codes.UNAUTHORIZED:
+            # The first one; or its key was revoked, or is so new that this process has not heard of it.
+            await self._renew(url)
+            return await self._ask(url, change)
+        return response
+
+    @staticmethod
+    def _content(change: Change) -> dict[str, Any]:
+        path = _REQUESTS[change.verb][1]
+        return {name: value for name, value in change.members.items() if f"{{{name}}}" not in path}
+
+    async def _renew(self, url: str) -> None:
+        form = {**GRANT, "resource": self.audience}
+        answer = await self.http.post(f"{url}/token", data=form, auth=self.client.basic)
+        # While the database is away a process may know no client: then the next try asks again.
+        if answer.is_success:
+            self._token = answer.json()["access_token"]
 
 
 @dataclass
 class Operators:
-    """Draw changes from ``random`` and remember what came of each; several may share one ``http``."""
+    """Draw changes from ``random`` and remember what came of each; all of them call as one client."""
 
     random: Random
     http: httpx.AsyncClient
+    api: AdminApi | None = None
     outcomes: list[Outcome] = field(default_factory=list)
     stopping: bool = False
     _kids: list[str] = field(default_factory=list)
     _numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    async def begin(self, databases: Databases) -> None:
+        """Register the client that the operators call as."""
+        new = await as_owner(databases.auth_admin, lambda c: create_admin(c, ACTOR, "Operators", ISSUER))
+        self.api = AdminApi(self.http, admin_audience(ISSUER), Registered(new.client.client_id, new.secret))
 
     async def work(self, url: str, answered: asyncio.Event) -> None:
         """Make one change after the other until ``stopping``, or until the process at ``url`` is gone.
 
         ``answered`` is set at every change that is done.
         """
-        administration: Administration = OverChanges(self.http, url)
+        assert self.api is not None
         while not self.stopping:
-            outcome = await administration.make(self._draw())
+            outcome = await self.api.make(url, self._draw())
             self.outcomes.append(outcome)
             if not outcome.trace_id:
                 return

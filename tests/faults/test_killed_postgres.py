@@ -43,6 +43,7 @@ async def test_killed_postgres_loses_nothing_acknowledged(
     databases = await _databases(durable_postgres)
     master_key = new_master_key()
     await seed(databases, "http://127.0.0.1:8001", master_key)
+    await operators.begin(databases)
     environment = service_environment(databases, master_key, OPERATORS)
     life = await nursery.start(**environment)
     async with _at_work(operators, life) as answered:

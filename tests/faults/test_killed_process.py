@@ -28,6 +28,7 @@ async def test_fifty_kills_leave_every_change_whole(
     """Of 50 processes killed by SIGKILL, none leaves a change half done, unlogged, or acknowledged and lost."""
     master_key = new_master_key()
     await seed(databases, "http://127.0.0.1:8001", master_key)
+    await operators.begin(databases)
     environment = service_environment(databases, master_key, OPERATORS_EACH)
     async with asyncio.TaskGroup() as group:
         for _ in range(LANES):
