@@ -95,6 +95,8 @@ def _env(passwords: dict[str, str], master_key: str) -> str:
         "RESOURCE_ISSUER=http://127.0.0.1:8000",
         "AUTH_PORT=8000",
         "RESOURCE_PORT=8001",
+        "# With --profile administration: where the admin API is.",
+        "AUTH_ADMIN_PORT=8002",
         "",
         "# Seals the signing keys in the auth database. Lost, every key must be made anew.",
         f"AUTH_MASTER_KEY={master_key}",

@@ -66,11 +66,12 @@ def fresh_env() -> dict[str, str]:
     printed = subprocess.run([STEELCUT, "env"], capture_output=True, text=True, check=True).stdout
     lines = [line for line in printed.splitlines() if line and not line.startswith("#")]
     variables = dict(line.split("=", 1) for line in lines)
-    auth_port, resource_port = free_ports(2)
+    auth_port, resource_port, admin_port = free_ports(3)
     return variables | {
         "AUTH_PORT": str(auth_port),
         "AUTH_ISSUER": f"http://127.0.0.1:{auth_port}",
         "RESOURCE_ISSUER": f"http://127.0.0.1:{auth_port}",
+        "AUTH_ADMIN_PORT": str(admin_port),
         "RESOURCE_PORT": str(resource_port),
         "RESOURCE_BASE_URL": f"http://127.0.0.1:{resource_port}",
     }
@@ -176,6 +177,6 @@ def compose_project(folder: Path, image: str | None = None, **overrides: str) ->
     try:
         yield stack
     finally:
-        stack.compose("--profile", "tools", "down", "--volumes", "--remove-orphans", "--timeout=5")
+        stack.compose("--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout=5")
         if image is None:
             docker("image", "rm", "--force", name)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.compose.flow import Caller
-from tests.compose.stack import STEELCUT, Stack, compose_project, docker, fresh_env
+from tests.compose.stack import STEELCUT, WAIT_SECONDS, Stack, compose_project, docker, fresh_env
 
 SECRETS = (
     "AUTH_ADMIN_PASSWORD",
@@ -78,6 +79,44 @@ def test_everything_is_still_there_after_down_and_up(caller: Caller) -> None:
     caller.stack.until_ready()
     assert caller.fetch(token).content == caller.document
     assert caller.fetch(caller.token()).content == caller.document
+
+
+def test_the_admin_api_is_on_a_service_of_its_own(caller: Caller) -> None:
+    """By its profile and on its port; the one that clients reach has nothing there, and its role can change nothing."""
+    stack = caller.stack
+    profile = ("--profile", "administration")
+    stack.must(*profile, "up", "--detach", "--wait", "auth-admin")
+    try:
+        operator = stack.steelcut("admin", "create", "Operations")
+        form = {"grant_type": "client_credentials", "resource": "admin"}
+        basic = (operator["client_id"], operator["client_secret"])
+        answer = httpx.post(f"{stack.issuer}/token", data=form, auth=basic, trust_env=False)
+        headers = {"Authorization": f"Bearer {answer.json()['access_token']}"}
+        path = f"admin/v1/clients/{caller.client_id}"
+        admin = f"http://127.0.0.1:{stack.variables['AUTH_ADMIN_PORT']}"
+        shown = httpx.get(f"{admin}/{path}", headers=headers, trust_env=False)
+        assert shown.json()["name"] == "Jane Doe"
+        assert httpx.get(f"{stack.issuer}/{path}", headers=headers, trust_env=False).status_code == 404
+        disabled = httpx.post(f"{admin}/{path}/disable", headers=headers, trust_env=False)
+        assert disabled.json()["state"] == "disabled"
+        form = {"grant_type": "client_credentials"}
+        basic = (caller.client_id, caller.client_secret)
+        deadline = time.monotonic() + WAIT_SECONDS
+        while httpx.post(f"{stack.issuer}/token", data=form, auth=basic, trust_env=False).is_success:
+            assert time.monotonic() < deadline
+        httpx.post(f"{admin}/{path}/enable", headers=headers, trust_env=False).raise_for_status()
+        while not httpx.post(f"{stack.issuer}/token", data=form, auth=basic, trust_env=False).is_success:
+            assert time.monotonic() < deadline
+    finally:
+        stack.must(*profile, "rm", "--stop", "--force", "auth-admin")
+
+
+def test_a_document_is_replaced_over_http(caller: Caller) -> None:
+    """The resource service has the publisher's role; a client without the scope is told which one it lacks."""
+    headers = {"Authorization": f"Bearer {caller.token()}", "Content-Type": "application/json"}
+    refused = httpx.put(caller.stack.document_url, content=b"{}", headers=headers, trust_env=False)
+    assert refused.status_code == 403
+    assert 'scope="write"' in refused.headers["www-authenticate"]
 
 
 @pytest.mark.usefixtures("caller")
