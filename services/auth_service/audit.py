@@ -97,6 +97,8 @@ class AuditTrail:
         self._log = log
         self._waiting: list[TokenEvent] = []
         self._dropped = 0
+        # Two at once would write the same batch.
+        self._flushing = asyncio.Lock()
         self._noted: TTLCache[tuple[str, ...], None] = TTLCache(USAGE_KEYS, USAGE_SECONDS)
 
     def add(self, event: TokenEvent) -> None:
@@ -121,6 +123,10 @@ class AuditTrail:
 
     async def flush(self) -> None:
         """Write what waits. When the database is away it goes on waiting."""
+        async with self._flushing:
+            await self._flush()
+
+    async def _flush(self) -> None:
         while self._waiting:
             batch = self._waiting[:MAX_BATCH]
             try:

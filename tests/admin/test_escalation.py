@@ -129,6 +129,17 @@ async def test_a_narrow_token_gets_no_stored_answer(administered: System) -> Non
         assert kind(await http.post(path, headers=headers)) == ESCALATION
 
 
+async def test_a_narrow_token_gets_no_secret_of_its_mightier_client(administered: System) -> None:
+    """By that secret it would have all that the client has."""
+    both = await register_operator(administered, KEYS_WRITE, ROTATE_OWN)
+    async with calling(administered, await admin_token(administered, both, ROTATE_OWN)) as narrow:
+        refused = await narrow.post("/own-secret/rotate")
+    assert kind(refused) == ESCALATION
+    assert refused.json()["missing_scopes"] == [KEYS_WRITE]
+    async with calling(administered, await admin_token(administered, both)) as whole:
+        assert (await whole.post("/own-secret/rotate")).status_code == 201
+
+
 async def test_one_who_rotates_their_own_secret_is_like_any_other_client(administered: System) -> None:
     """``secrets:rotate-own`` harms nobody: who administers clients may give it, and reaches those who have it."""
     async with operating(administered, CLIENTS_READ, CLIENTS_WRITE, SECRETS_WRITE) as http:

@@ -14,9 +14,15 @@ from tests.admin.operators import admin_token, calling, kind, operating, registe
 from tests.support.system import System
 
 
-async def test_a_process_without_the_administrator_has_none(system: System, auth: httpx.AsyncClient) -> None:
+async def test_a_process_without_the_administrator_has_none(start_system: Any) -> None:
     """The ordinary 404 with and without a token, and no word of it in the description."""
+    system: System = await start_system()
     await register_operator(system)
+    async with httpx.AsyncClient(base_url=system.issuer, trust_env=False) as auth:
+        await _has_none(auth)
+
+
+async def _has_none(auth: httpx.AsyncClient) -> None:
     for path in ("/admin/v1/clients", "/.well-known/oauth-protected-resource/admin/v1", "/admin/v1"):
         answer = await auth.get(path)
         assert (answer.status_code, answer.json()["error"]) == (404, "not_found")

@@ -277,14 +277,20 @@ def test_default_port_that_is_busy_gives_way(dev: Dev) -> None:
         dev_services.choose_port(busy, 8000)
 
 
-def test_once_walks_the_flow_and_ends(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def used(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A state for several tests, one after the other: found again, it starts sooner than from nothing."""
+    return tmp_path_factory.mktemp("used") / "state"
+
+
+def test_once_walks_the_flow_and_ends(used: Path) -> None:
     """From nothing to a fetched document and away again; a busy default port is said aloud."""
     with socket.socket() as stranger:
         stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         with contextlib.suppress(OSError):  # then somebody else has it, which serves as well
             stranger.bind(("127.0.0.1", 8000))
             stranger.listen()
-        with _started(tmp_path / "state", "--once") as running:
+        with _started(used, "--once") as running:
             out, err = running.process.communicate(timeout=PATIENCE_SECONDS)
     assert (running.process.returncode, err) == (0, "")
     assert re.search(r"^Port 8000 is busy: using 80\d\d\.$", out, re.MULTILINE)
@@ -331,9 +337,9 @@ def test_state_outlives_every_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("victim", ["auth_service", "postgres"])
-def test_child_that_dies_ends_everything(tmp_path: Path, victim: str) -> None:
+def test_child_that_dies_ends_everything(used: Path, victim: str) -> None:
     """With its name, its last words and exit code 1; half a system would be a riddle."""
-    with _started(tmp_path / "state") as running:
+    with _started(used) as running:
         running.read_until(READY)
         children = running.children
         os.kill(children[victim], signal.SIGKILL)
@@ -347,9 +353,9 @@ def test_child_that_dies_ends_everything(tmp_path: Path, victim: str) -> None:
     assert all(_is_gone(pid) for pid in children.values())
 
 
-def test_service_that_does_not_start_is_explained(tmp_path: Path) -> None:
+def test_service_that_does_not_start_is_explained(used: Path) -> None:
     """The person's own settings reach the services, the wrong ones too."""
-    with _started(tmp_path / "state", env={"AUTH_TOKEN_LIFETIME_SECONDS": "forever"}) as running:
+    with _started(used, env={"AUTH_TOKEN_LIFETIME_SECONDS": "forever"}) as running:
         _, err = running.process.communicate(timeout=PATIENCE_SECONDS)
     assert running.process.returncode == 1
     assert err.startswith("steelcut: auth_service ended with exit code 2; its last words: auth_service: ")

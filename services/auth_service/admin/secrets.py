@@ -167,7 +167,10 @@ async def rotate_own_secret(call: CurrentCall, content: OwnRotationContent | Non
         )
         return _rotated(call, rotated)
 
-    return await once(call, wanted, rotate)
+    # Else a narrow token of a mighty client would become a secret that opens all.
+    return await once(
+        call, wanted, rotate, lambda connection: hold_target(connection, call.client_id, call.scopes)
+    )
 
 
 def _created(call: Call, added: AddedSecret) -> Reply:
