@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,8 +30,9 @@ FLUSH_SECONDS = 0.5
 # While the database is away events wait here; beyond that they are counted and dropped, for the memory's sake.
 MAX_WAITING = 100_000
 MAX_BATCH = 10_000
-# At the end of the process, with the database too slow or away: some seconds, within the time that a stop may take.
-LAST_TRIES = 4
+# How long the end of the process waits for a database that is too slow or away, before a last try.
+LAST_SECONDS = 1.5
+LAST_PAUSE_SECONDS = 0.25
 # A secret or scope in steady use is noted again after so long; its first use is noted with the next batch.
 USAGE_SECONDS = 60.0
 USAGE_KEYS = 100_000
@@ -153,11 +155,13 @@ class AuditTrail:
             await self.flush()
 
     async def _write_the_rest(self) -> None:
-        for _ in range(LAST_TRIES):
+        end = time.monotonic() + LAST_SECONDS
+        await self.flush()
+        while self._waiting and time.monotonic() < end:
+            await asyncio.sleep(LAST_PAUSE_SECONDS)
             await self.flush()
-            if not self._waiting:
-                return
-            await asyncio.sleep(FLUSH_SECONDS)
+        if not self._waiting:
+            return
         self._log.error("audit events are lost: the database did not take them", lost=len(self._waiting))
 
     async def _note_usage(self, connection: Any, batch: list[TokenEvent]) -> None:
