@@ -220,8 +220,9 @@ def _is_filtered(wanted: EventFilter) -> bool:
 
 
 def _print(events: list[AuditEvent], *, as_json_lines: bool) -> None:
-    for event in events:
-        print(_record(event) if as_json_lines else _line(event), flush=True)
+    with output.reader_may_leave():
+        for event in events:
+            print(_record(event) if as_json_lines else _line(event), flush=True)
 
 
 def _record(event: AuditEvent) -> str:

@@ -43,7 +43,15 @@ def with_connection(url: SecretStr, work: Callable[[Connection], Awaitable[Resul
         ) from None
     except asyncpg.DataError:
         raise Refusal("An argument holds characters that no name has.") from None
-    except (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError):
+    except (
+        OSError,
+        TimeoutError,
+        asyncpg.PostgresConnectionError,
+        asyncpg.InterfaceError,
+        # How it says that it is being stopped to whom it is just answering.
+        asyncpg.AdminShutdownError,
+        asyncpg.CrashShutdownError,
+    ):
         raise Refusal(
             "The connection to PostgreSQL was lost; whether the change was made is unknown."
         ) from None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 
@@ -87,6 +89,20 @@ def cell(value: object) -> str:
     return "".join(
         character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
     )
+
+
+@contextlib.contextmanager
+def reader_may_leave() -> Iterator[None]:
+    """Let whoever reads what is printed leave, as ``head`` does: the command ends then, with exit code 1 and no word.
+
+    For what is printed while a connection is open, whose loss would be the same kind of error.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        # What is still buffered would be tried again at the end of the process, and complained about.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(1) from None
 
 
 def sentence(error: Exception) -> str:

@@ -136,6 +136,25 @@ async def test_tail_of_a_database_that_ends_says_so(databases: Databases, writer
     assert len(err.splitlines()) == 1
 
 
+@pytest.mark.parametrize("command", [("search", "--all"), ("tail", "--lines", "1000", "--follow")])
+async def test_reader_that_leaves_is_no_error(
+    databases: Databases, writer: Any, command: tuple[str, ...]
+) -> None:
+    """As `head` does, long before the end: the command ends without a word, and blames no database."""
+    await writer.execute(
+        "INSERT INTO audit_events (actor, action, object_type, object_id, reason)"
+        " SELECT 'a', 'b', 'c', 'd', repeat('x', 300) FROM generate_series(1, 1000)"
+    )
+    process = terminal.process("audit", *command, env={"AUTH_ADMIN_DATABASE_URL": databases.auth_admin})
+    assert process.stdout is not None
+    assert process.stderr is not None
+    await asyncio.to_thread(process.stdout.readline)
+    process.stdout.close()
+    assert await asyncio.to_thread(process.wait, timeout=30) == 1
+    assert process.stderr.read() == ""
+    process.stderr.close()
+
+
 async def _tailed(*arguments: str, env: dict[str, str]) -> list[str]:
     done = await asyncio.to_thread(terminal.run, *arguments, env=env)
     assert (done.code, done.err) == (0, "")
