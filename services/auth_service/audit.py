@@ -99,7 +99,7 @@ class AuditTrail:
         self._log = log
         self._waiting: list[TokenEvent] = []
         self._dropped = 0
-        # Two at once would write the same batch.
+        # Two flushes at once would write a batch twice, and then drop as many that nobody wrote.
         self._flushing = asyncio.Lock()
         self._noted: TTLCache[tuple[str, ...], None] = TTLCache(USAGE_KEYS, USAGE_SECONDS)
 

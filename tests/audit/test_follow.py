@@ -23,8 +23,8 @@ WRITE = "INSERT INTO audit_events (at, actor, action, object_type, object_id) VA
 
 @pytest.fixture
 async def writer(databases: Databases) -> AsyncIterator[Any]:
-    """Somebody who writes events, at the same time."""
-    connection = await connect(databases.auth_admin)
+    """Somebody who writes events at the same time, and of any time: the owner."""
+    connection = await connect(databases.auth.owner)
     yield connection
     await connection.close()
 
@@ -52,15 +52,15 @@ async def test_last_lines_then_what_comes(administrator: Any, writer: Any) -> No
     assert await news(follower, administrator) == []
 
 
-async def test_event_that_is_committed_late_is_read_once(administrator: Any, writer: Any) -> None:
+async def test_event_that_is_committed_late_is_read_once(administrator: Any, owner: Any, writer: Any) -> None:
     """A long transaction, and a batch that had waited for the database: their time is past when they come."""
     async with writer.transaction():
         await write(writer, "late")
         follower, _ = await Follower.begin(administrator, 0)
-        await write(administrator, "meanwhile")
+        await write(owner, "meanwhile")
         assert await news(follower, administrator) == ["meanwhile"]
         assert await news(follower, administrator) == []
-    await write(administrator, "of yesterday", ago=timedelta(days=1))
+    await write(owner, "of yesterday", ago=timedelta(days=1))
     assert await news(follower, administrator) == ["of yesterday", "late"]
     assert await news(follower, administrator) == []
 
@@ -118,7 +118,9 @@ async def test_tail_follows_until_it_is_told_to_end(databases: Databases, writer
     assert process.returncode == 130
 
 
-async def test_tail_of_a_database_that_ends_says_so(databases: Databases, writer: Any) -> None:
+async def test_tail_of_a_database_that_ends_says_so(
+    databases: Databases, administrator: Any, writer: Any
+) -> None:
     """One sentence and exit code 1; whoever started it decides whether to start it again."""
     await write(writer, "first")
     process = terminal.process(
@@ -126,7 +128,7 @@ async def test_tail_of_a_database_that_ends_says_so(databases: Databases, writer
     )
     assert process.stdout is not None
     await asyncio.to_thread(process.stdout.readline)
-    await writer.execute(
+    await administrator.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()"
     )

@@ -15,6 +15,10 @@ from tests.support.system import System
 MONTH = f"audit_events_{datetime.now(UTC):%Y_%m}"
 EVENTS = ("audit_events", MONTH, "audit_events_other")
 
+EVENT = "INSERT INTO audit_events (actor, action, object_type, object_id"
+VALUES = "'client:a', 'token.issue', 'client', 'a'"
+USED = "(client_id, secret_id, last_used_at, last_address) VALUES ('a', 'b', now(), '192.0.2.7')"
+
 # Neither role may do any of it.
 NOBODY = (
     *(f"UPDATE {table} SET actor = 'somebody else'" for table in EVENTS),
@@ -43,6 +47,17 @@ NOBODY = (
     "COPY clients FROM '/etc/passwd'",
     "SELECT pg_read_file('PG_VERSION')",
     "SELECT lo_import('/etc/passwd')",
+    "SELECT pg_ls_dir('.')",
+    "COPY clients TO '/dev/null'",
+    "ALTER SYSTEM SET fsync = off",
+    "ALTER TABLE audit_events DISABLE TRIGGER audit_events_feigned",
+    f"ALTER TABLE {MONTH} DISABLE TRIGGER ALL",
+    "DROP TRIGGER audit_events_feigned ON audit_events",
+    "CREATE OR REPLACE FUNCTION refuse_feigned_event() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+    "ALTER FUNCTION audit_maintain(integer) SECURITY INVOKER",
+    # What an event has by itself: who could give it could hide it from those who follow the log, or shadow another.
+    f"{EVENT}, event_id) VALUES ({VALUES}, gen_random_uuid())",
+    f"{EVENT}, transaction_id) VALUES ({VALUES}, '1')",
     "CREATE EXTENSION dblink",
     "CREATE DATABASE mine",
     "UPDATE alembic_version SET version_num = '0001'",
@@ -73,6 +88,12 @@ RUN_TIME = (
     "DELETE FROM resource_scopes",
     "DELETE FROM secret_usage",
     "DELETE FROM grant_usage",
+    "UPDATE secret_usage SET secret_id = 'x'",
+    "UPDATE grant_usage SET client_id = 'x'",
+    # Nor feign what others did.
+    f"{EVENT}) VALUES ('cli:root@host', 'client.delete', 'client', 'a')",
+    f"{EVENT}) VALUES ('client:a', 'token.issued', 'client', 'a')",
+    f"{EVENT}, before) VALUES ({VALUES}, '{{}}')",
     "SELECT * FROM audit_events",
     f"SELECT * FROM {MONTH}",
     "SELECT * FROM idempotent_answers",
@@ -81,23 +102,64 @@ RUN_TIME = (
     "SELECT audit_maintain(1)",
     "SELECT FROM clients FOR UPDATE",
 )
+# What the administrator may not do to be unseen either.
+ADMINISTRATOR = (
+    f"{EVENT}, at) VALUES ('cli:a@b', 'client.delete', 'client', 'a', now() - interval '1 year')",
+    f"{EVENT}, outcome) VALUES ('cli:a@b', 'client.delete', 'client', 'a', 'refused')",
+)
 # What each must be able to do.
 MAY = {
     "runtime": (
         "SELECT * FROM clients, client_grants, client_secrets, resources, resource_scopes, signing_keys",
-        "INSERT INTO audit_events (actor, action, object_type, object_id) VALUES ('a', 'token.issue', 'c', 'd')",
-        "INSERT INTO secret_usage (client_id, secret_id, last_used_at) VALUES ('a', 'b', now())",
+        (
+            f"{EVENT}, at, outcome, reason, after, trace_id, address)"
+            f" VALUES ({VALUES}, now() - interval '1 hour', 'issued', '', '{{}}', 'ab', '192.0.2.7')"
+        ),
+        f"{EVENT}) VALUES ('unknown', 'token.refuse', 'client', '')",
+        f"INSERT INTO secret_usage {USED}",
+        (
+            f"INSERT INTO secret_usage {USED} ON CONFLICT (client_id, secret_id) DO UPDATE"
+            " SET last_used_at = excluded.last_used_at, last_address = excluded.last_address"
+        ),
+        "UPDATE grant_usage SET last_used_at = now()",
         "SELECT note_key_in_service(ARRAY['none'], 1, 1, 1)",
     ),
     "administrator": (
         "UPDATE clients SET enabled = true",
         "DELETE FROM client_secrets",
         "UPDATE signing_keys SET lifetime_limit = 1",
-        "INSERT INTO audit_events (actor, action, object_type, object_id) VALUES ('a', 'b', 'c', 'd')",
+        (
+            f"{EVENT}, before, after, trace_id, address)"
+            " VALUES ('cli:a@b', 'client.update', 'client', 'a', '{}', '{}', 'ab', '192.0.2.7')"
+        ),
+        "INSERT INTO idempotent_answers SELECT * FROM idempotent_answers",
+        "DELETE FROM idempotent_answers",
         "SELECT * FROM audit_events",
         "SELECT audit_maintain(12)",
     ),
 }
+
+READ = (
+    "clients",
+    "client_grants",
+    "client_secrets",
+    "resources",
+    "resource_scopes",
+    "signing_keys",
+    "alembic_version",
+)
+# Each role's rights on each table, in small letters those on some of its columns only.
+RIGHTS = """
+    SELECT role, c.relname AS name, string_agg(
+               CASE WHEN has_table_privilege(role, c.oid, verb) THEN verb ELSE lower(verb) END, ' ' ORDER BY verb
+           ) AS rights
+      FROM unnest(ARRAY['auth_runtime', 'auth_admin']) AS role, pg_class c,
+           unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER']) AS verb
+     WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+       AND (has_table_privilege(role, c.oid, verb)
+            OR verb IN ('SELECT', 'INSERT', 'UPDATE', 'REFERENCES') AND has_any_column_privilege(role, c.oid, verb))
+     GROUP BY role, c.relname
+"""
 
 
 @pytest.fixture
@@ -120,10 +182,51 @@ async def test_run_time_role_cannot(connections: dict[str, Any], statement: str)
     await _is_refused(connections["runtime"], statement)
 
 
-@pytest.mark.parametrize("statement", NOBODY)
+@pytest.mark.parametrize("statement", [*NOBODY, *ADMINISTRATOR])
 async def test_administrator_cannot(connections: dict[str, Any], statement: str) -> None:
     """Whoever takes over a replica that administers cannot make it unseen, and defines nothing."""
     await _is_refused(connections["administrator"], statement)
+
+
+@pytest.mark.parametrize("role", ["runtime", "administrator"])
+async def test_no_month_can_be_reached_around_the_log(connections: dict[str, Any], role: str) -> None:
+    """A right on a partition of its own would go past those of the log: nobody has one, on any of them."""
+    months = await connections[role].fetch(
+        "SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = 'audit_events'::regclass"
+    )
+    assert {"audit_events_other", MONTH} < {month["name"] for month in months}
+    for month in months:
+        for statement in (
+            f"SELECT * FROM {month['name']}",
+            f"INSERT INTO {month['name']} (actor, action, object_type, object_id) VALUES ({VALUES})",
+            f"UPDATE {month['name']} SET actor = 'somebody else'",
+            f"DELETE FROM {month['name']}",
+            f"TRUNCATE {month['name']}",
+        ):
+            await _is_refused(connections[role], statement)
+
+
+async def test_rights_are_these_and_no_others(system: System) -> None:
+    """A table that comes later, or a right that slips in, is seen here."""
+    rows = await system.as_owner(lambda c: c.fetch(RIGHTS))
+    found: dict[str, dict[str, str]] = {"auth_runtime": {}, "auth_admin": {}}
+    for row in rows:
+        found[row["role"]][row["name"]] = row["rights"]
+    assert found == {
+        "auth_runtime": {
+            **dict.fromkeys(READ, "SELECT"),
+            "audit_events": "insert",
+            **dict.fromkeys(("secret_usage", "grant_usage"), "INSERT SELECT update"),
+        },
+        "auth_admin": {
+            **dict.fromkeys(READ, "DELETE INSERT SELECT UPDATE"),
+            **dict.fromkeys(
+                ("secret_usage", "grant_usage", "idempotent_answers"), "DELETE INSERT SELECT UPDATE"
+            ),
+            "alembic_version": "SELECT",
+            "audit_events": "insert SELECT",
+        },
+    }
 
 
 @pytest.mark.parametrize(("role", "statement"), [(role, each) for role, all_ in MAY.items() for each in all_])

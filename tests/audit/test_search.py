@@ -26,8 +26,8 @@ EVENTS = (
 
 
 @pytest.fixture(autouse=True)
-async def _six_events(administrator: Any) -> None:
-    await administrator.executemany(
+async def _six_events(owner: Any) -> None:
+    await owner.executemany(
         "INSERT INTO audit_events (at, actor, action, object_type, object_id, outcome, trace_id)"
         " VALUES ($1, $2, $3, $4, $5, $6, $7)",
         [(NOW - timedelta(minutes=ago), *rest) for ago, *rest in EVENTS],
@@ -61,10 +61,10 @@ async def test_filters(administrator: Any, wanted: EventFilter, minutes_ago: lis
     assert page.next_cursor is None
 
 
-async def test_pages_hold_each_event_once(administrator: Any) -> None:
+async def test_pages_hold_each_event_once(administrator: Any, owner: Any) -> None:
     """Also those of one and the same moment, and whatever is written meanwhile."""
     for number in range(5):
-        await administrator.execute(
+        await owner.execute(
             "INSERT INTO audit_events (at, actor, action, object_type, object_id) VALUES ($1, 'x', 'y', 'z', $2)",
             NOW - timedelta(minutes=30),
             str(number),

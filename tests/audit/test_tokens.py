@@ -174,6 +174,15 @@ async def test_no_name_keeps_the_others_from_being_noted(system: System, name: b
     assert (await event_of(system, response))["outcome"] in {"invalid_scope", "invalid_request"}
 
 
+async def test_flushes_at_once_write_each_event_once(system: System) -> None:
+    """Whoever asks for a flush while one is under way waits for it: nothing is written twice or lost."""
+    first = await ask(system, system.client)
+    await asyncio.gather(*(system.auth_process.audit.flush() for _ in range(3)))
+    second = await ask(system, system.client)
+    for response in (first, second):
+        assert (await event_of(system, response))["action"] == "token.issue"
+
+
 async def test_no_request_waits_for_the_log(start_system: StartSystem) -> None:
     """Somebody holds the log's table for as long as he likes: tokens are given out meanwhile, events come later."""
     system: System = await start_system()  # type: ignore[misc]

@@ -120,6 +120,23 @@ STATEMENTS = (
     "CREATE INDEX audit_events_by_actor ON audit_events (actor, at)",
     "CREATE INDEX audit_events_by_transaction ON audit_events (transaction_id)",
     "CREATE INDEX audit_events_by_trace ON audit_events (trace_id) WHERE trace_id <> ''",
+    # Who serves tokens to strangers may note what the token endpoint decided, and feign no change: what others did is
+    # noted only by who can do it. AFTER, since a BEFORE trigger would make COPY write row by row.
+    """
+    CREATE FUNCTION refuse_feigned_event() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+    BEGIN
+        IF NOT has_table_privilege('clients', 'UPDATE') THEN
+            RAISE EXCEPTION 'this role may note only what the token endpoint decided'
+                USING ERRCODE = 'insufficient_privilege';
+        END IF;
+        RETURN NULL;
+    END $$
+    """,
+    """
+    CREATE TRIGGER audit_events_feigned AFTER INSERT ON audit_events FOR EACH ROW
+        WHEN (NEW.action NOT IN ('token.issue', 'token.refuse')) EXECUTE FUNCTION refuse_feigned_event()
+    """,
     # Whatever no month takes: an event is never lost because a partition is missing.
     "CREATE TABLE audit_events_other PARTITION OF audit_events DEFAULT",
     # Runs with the owner's rights, so that the administrator role needs no DDL: makes the coming months, and drops
@@ -228,6 +245,7 @@ def downgrade() -> None:
     op.execute("DROP FUNCTION notify_client(), notify_resources(), notify_keys(), audit_maintain(integer)")
     op.execute("DROP FUNCTION note_key_in_service(text[], integer, integer, integer)")
     op.execute("DROP TABLE audit_events, idempotent_answers, grant_usage, secret_usage")
+    op.execute("DROP FUNCTION refuse_feigned_event()")
     op.execute(
         "ALTER TABLE signing_keys DROP retiring_at, DROP retired_at, DROP compromised, DROP lifetime_limit,"
         " DROP jwks_age_limit, DROP refresh_limit"
