@@ -79,7 +79,7 @@ async def test_every_json_text_is_kept_as_it_is(writer: Writer, body: bytes) -> 
         (b"\xef\xbb\xbf{}", 1, 1),
         ('{"é": "'.encode() + b"\xff", 1, 8),
         (b"\x00\x01\x02\xff" * 1000, None, None),
-        (gzip.compress(b"{}"), None, None),
+        (gzip.compress(b"{}", mtime=0), None, None),
         (b"[" * 100_000, None, None),
         (b"[" * 5000 + b"]" * 5000, None, None),
         (b"1e999", None, None),

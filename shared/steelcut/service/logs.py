@@ -53,8 +53,14 @@ def uvicorn_log_config(service: str, log_format: LogFormat = "auto") -> dict[str
             }
         },
         "root": {"handlers": ["stderr"], "level": "WARNING"},
-        # uvicorn.error is the name of uvicorn's general logger; httpx would log every key fetch.
-        "loggers": {"uvicorn.error": {"level": "INFO"}, "httpx": {"level": "WARNING"}},
+        "loggers": {
+            # The name of uvicorn's general logger.
+            "uvicorn.error": {"level": "INFO"},
+            # It would log every key fetch.
+            "httpx": {"level": "WARNING"},
+            # It would log a traceback each second that the database is away, which our own lines say in words.
+            "asyncpg.pool": {"level": "ERROR"},
+        },
     }
 
 
