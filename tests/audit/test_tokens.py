@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
 
+from auth_service import audit, foreign_hashes
+from steelcut_cli.embedded_postgres import EmbeddedPostgres
+from tests.auth.test_database_outage import outage
 from tests.conftest import StartSystem
+from tests.support.foreign import SlowHashes, import_old_client
 from tests.support.replicas import until
 from tests.support.system import GRANT, RESOURCE, Registered, System
-
-BASIC_OF_NOBODY = {"Authorization": "Basic " + base64.b64encode(b"nobody:x").decode()}
 
 
 async def ask(
@@ -59,94 +60,6 @@ async def test_token_is_noted_with_all_that_it_is(system: System) -> None:
     ):
         assert part in event["after"]
     assert response.json()["access_token"] not in str(event)
-
-
-async def _disabled(system: System) -> Registered:
-    client = await system.register("Disabled")
-    await system.as_owner(
-        lambda c: c.execute("UPDATE clients SET enabled = false WHERE client_id = $1", client.client_id)
-    )
-    return client
-
-
-async def _expired(system: System) -> Registered:
-    client = await system.register("Expired")
-    await system.as_owner(
-        lambda c: c.execute("UPDATE clients SET expires_at = now() WHERE client_id = $1", client.client_id)
-    )
-    return client
-
-
-async def _ended_secret(system: System) -> Registered:
-    client = await system.register("Ended")
-    await system.as_owner(
-        lambda c: c.execute(
-            "UPDATE client_secrets SET expires_at = now() WHERE client_id = $1", client.client_id
-        )
-    )
-    return client
-
-
-async def _jane(system: System) -> Registered:
-    return system.client
-
-
-async def _wrong(system: System) -> Registered:
-    other = await system.register("Other")
-    return Registered(system.client.client_id, other.secret)
-
-
-async def _mistyped(system: System) -> Registered:
-    return Registered(system.client.client_id, system.client.secret[:-1] + "!")
-
-
-async def _unknown(system: System) -> Registered:
-    return Registered("who", system.client.secret)
-
-
-@pytest.mark.parametrize(
-    ("client", "form", "outcome", "reason"),
-    [
-        (_unknown, {}, "invalid_client", "unknown"),
-        (_wrong, {}, "invalid_client", "wrong, revoked or expired secret"),
-        (_ended_secret, {}, "invalid_client", "wrong, revoked or expired secret"),
-        (_mistyped, {}, "invalid_client", "mistyped"),
-        (_disabled, {}, "invalid_client", "disabled"),
-        (_expired, {}, "invalid_client", "has expired"),
-        (_jane, {"scope": "write"}, "invalid_scope", "unknown or not granted"),
-        (_jane, {"scope": "read\x01"}, "invalid_scope", "malformed scope"),
-        (_jane, {"resource": "reports"}, "invalid_target", "may not call"),
-        (_jane, {"grant_type": "password"}, "unsupported_grant_type", ""),
-    ],
-)
-async def test_refusal_is_noted_with_its_true_reason(
-    system: System,
-    client: Callable[[System], Any],
-    form: dict[str, Any],
-    outcome: str,
-    reason: str,
-) -> None:
-    """Under the trace id of the answer, which tells the caller less."""
-    who: Registered = await client(system)
-    system.auth_process.registry.forget_all()
-    response = await ask(system, who, **form)
-    event = await event_of(system, response)
-    assert (event["action"], event["outcome"]) == ("token.refuse", outcome)
-    assert reason in event["reason"]
-    assert response.json()["error"] == outcome
-    if reason:
-        assert reason not in response.text
-    assert who.secret not in str(event)
-
-
-async def test_caller_without_a_name_is_noted_too(system: System) -> None:
-    """No credentials, another scheme, a repeated parameter: somebody was here."""
-    kinds: tuple[dict[str, str], ...] = ({}, {"Authorization": "Negotiate abc"}, BASIC_OF_NOBODY)
-    for headers in kinds:
-        response = await ask(system, None, headers)
-        event = await event_of(system, response)
-        assert event["action"] == "token.refuse"
-        assert event["actor"] in {"unknown", "client:nobody"}
 
 
 @pytest.mark.parametrize(
@@ -208,3 +121,79 @@ async def test_no_request_waits_for_the_log(start_system: StartSystem) -> None:
 
     await until(all_there, 10)
     assert RESOURCE in str(await system.as_owner(lambda c: c.fetch("SELECT resource FROM grant_usage")))
+
+
+async def test_events_wait_while_the_database_is_away(
+    start_system: StartSystem, postgres: EmbeddedPostgres
+) -> None:
+    """Who is known gets tokens meanwhile, who is not is told to come again: all of it is noted when it is back."""
+    system: System = await start_system(cache_max_age_seconds=300)  # type: ignore[misc]
+    other = await system.register("Other")
+    await ask(system, system.client)
+    async with outage(postgres, system.databases.auth.owner):
+        issued = [await ask(system, system.client) for _ in range(5)]
+        unknown = await ask(system, other)
+        await system.auth_process.audit.flush()
+        back = datetime.now(UTC)
+    assert [response.status_code for response in issued] == [200] * 5
+    assert unknown.status_code == 503
+    assert "audit events wait" in system.log.text
+    for response in issued:
+        event = await event_of(system, response)
+        assert (event["action"], event["address"]) == ("token.issue", "127.0.0.1")
+        # Its own time, not that of the writing.
+        assert event["at"] < back
+    event = await event_of(system, unknown)
+    assert (event["action"], event["outcome"]) == ("token.refuse", "temporarily_unavailable")
+    assert event["reason"].startswith("database: ")
+
+
+async def test_answer_without_a_key_is_noted(start_system: StartSystem) -> None:
+    """A service that cannot sign says so in the log, for each token that it did not give."""
+    system: System = await start_system(cache_max_age_seconds=0)  # type: ignore[misc]
+    await system.as_owner(lambda c: c.execute("DELETE FROM signing_keys"))
+    await system.auth_process.refresh()
+    event = await event_of(system, await ask(system, system.client))
+    assert event["outcome"] == "temporarily_unavailable"
+    assert event["reason"] == "no active signing key: run `steelcut keys create`"
+    assert event["actor"] == f"client:{system.client.client_id}"
+
+
+async def test_imported_secret_that_is_not_verified_is_noted(
+    start_system: StartSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too many at once, or a machine without memory: neither is the caller's fault, and the log says which."""
+    slow = SlowHashes(monkeypatch)
+    system: System = await start_system(imported_secret_threads=1, imported_secret_waiting=0)  # type: ignore[misc]
+    client = await import_old_client(system)
+    slow.hold()
+    computing = asyncio.create_task(ask(system, client))
+    await slow.running.acquire()
+    beyond = await ask(system, Registered(client.client_id, "another"))
+    slow.release()
+    assert (await computing).status_code == 200
+
+    def fail(*_: str) -> bool:
+        raise MemoryError
+
+    monkeypatch.setattr(foreign_hashes, "verify", fail)
+    broken = await ask(system, Registered(client.client_id, "another"))
+    reasons = [(await event_of(system, response))["reason"] for response in (beyond, broken)]
+    assert reasons == [
+        "too many imported secrets wait to be verified",
+        "an imported secret could not be verified: MemoryError",
+    ]
+
+
+async def test_what_the_memory_cannot_hold_is_counted(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond the events that may wait the log of the service says how many are missing."""
+    await system.auth_process.audit.flush()
+    monkeypatch.setattr(audit, "MAX_WAITING", 0)
+    refused = await ask(system, None)
+    await system.auth_process.audit.flush()
+    monkeypatch.undo()
+    assert refused.status_code == 401
+    (line,) = [line for line in system.log.text.splitlines() if "audit events were dropped" in line]
+    assert '"dropped": 1' in line or '"dropped":1' in line
