@@ -147,7 +147,9 @@ async def test_reader_that_leaves_is_no_error(
         "INSERT INTO audit_events (actor, action, object_type, object_id, reason)"
         " SELECT 'a', 'b', 'c', 'd', repeat('x', 300) FROM generate_series(1, 1000)"
     )
-    process = terminal.process("audit", *command, env={"AUTH_ADMIN_DATABASE_URL": databases.auth_admin})
+    # Longer lines than those for people: more of them than a pipe holds.
+    variables = {"AUTH_ADMIN_DATABASE_URL": databases.auth_admin}
+    process = terminal.process("audit", *command, "--json-lines", env=variables)
     assert process.stdout is not None
     assert process.stderr is not None
     await asyncio.to_thread(process.stdout.readline)
