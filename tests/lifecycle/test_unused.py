@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -11,6 +12,7 @@ import pytest
 
 from auth_service.administration import clients, usage
 from auth_service.administration.errors import Invalid
+from auth_service.administration.resources import create_resource
 from tests.cli import terminal
 from tests.conftest import StartSystem
 from tests.support.system import ACTOR, GRANT, RESOURCE, Registered, System
@@ -35,7 +37,9 @@ async def age(system: System, days: int) -> None:
 async def use(system: System, client: Registered, scope: str) -> None:
     """Get a token, and wait until its use is noted."""
     async with httpx.AsyncClient(trust_env=False) as http:
-        response = await http.post(system.token_url, data={**GRANT, "scope": scope}, auth=client.basic)
+        response = await http.post(
+            system.token_url, data={**GRANT, "scope": scope, "resource": RESOURCE}, auth=client.basic
+        )
     assert response.status_code == 200
     # As if a minute had passed since the last use: it is noted anew.
     system.auth_process.audit._noted.clear()
@@ -97,6 +101,36 @@ async def test_report_at_the_terminal(start_system: StartSystem) -> None:
     assert datetime.fromisoformat(grant["granted_at"]) < datetime.now(UTC) - timedelta(days=99)
     assert grant["last_used_at"] is None
     assert (await run("clients", "unused", "--days", "0")).code == 2
+
+
+async def test_report_says_by_which_commands_all_of_it_goes(start_system: StartSystem) -> None:
+    """They can be run as they stand, also for odd names and where nothing would be left, and then nothing is unused."""
+    system: System = await start_system()  # type: ignore[misc]
+    variables = {"AUTH_ADMIN_DATABASE_URL": system.databases.auth_admin}
+    spare = ("https://x.example.com/spare", ["read", "write"])
+    await system.as_admin(lambda c: create_resource(c, ACTOR, "spare", *spare))
+    both = await system.register("Both", ("read", "write"), client_id="both of them")
+    grants = {RESOURCE: ["read"], "spare": ["read", "write"]}
+    two = await system.register("Two", grants=grants, default_resource="spare", client_id="-two")
+    await age(system, 100)
+    await use(system, both, "read")
+    await use(system, two, "read")
+
+    async def run(*arguments: str) -> terminal.Outcome:
+        return await asyncio.to_thread(terminal.run, *arguments, env=variables)
+
+    jane = system.client.client_id
+    _, commands = (await run("scopes", "unused")).out.split("\nTo take it all away:\n")
+    assert sorted(commands.splitlines()) == [
+        f"  steelcut clients disable {jane}",
+        f"  steelcut clients update --ungrant {RESOURCE}=write 'both of them'",
+        "  steelcut clients update --ungrant spare --no-default-resource -- -two",
+    ]
+    for command in commands.splitlines():
+        done = await run(*shlex.split(command)[1:])
+        assert (done.code, done.err) == (0, "")
+    assert (await unused(system, 90))[1] == [(jane, "read")]
+    assert (await run("scopes", "unused")).out.endswith(f"  steelcut clients delete {jane}\n")
 
 
 @pytest.mark.parametrize("days", [0, 3651])
