@@ -49,6 +49,6 @@ async def _keep_up(database: Database, audit_months_kept: int, log: Logger) -> N
         except asyncpg.PostgresError as error:
             log.warning("upkeep of the database put off for an hour", reason=type(error).__name__)
         else:
-            for partition in dropped:
-                log.info("month of the audit log dropped", partition=partition, kept_months=audit_months_kept)
+            for events in dropped:
+                log.info("audit events dropped", events=events, kept_months=audit_months_kept)
         await asyncio.sleep(EVERY_SECONDS)

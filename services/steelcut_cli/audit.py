@@ -7,7 +7,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -152,18 +152,23 @@ def tail(
 def maintain() -> None:
     """Make the coming months of the log, and drop those beyond AUTH_AUDIT_MONTHS_KEPT.
 
+    Answers kept for repeated requests to the admin API are forgotten after a day.
     For a deployment in which no auth service has AUTH_ADMIN_DATABASE_URL; one that has it does this by itself.
     """
     from auth_service.queries import audit_reading as queries
-    from auth_service.upkeep import MAINTAIN_SECONDS
+    from auth_service.upkeep import ANSWERS_KEPT_HOURS, MAINTAIN_SECONDS
     from steelcut_cli.connections import with_connection
     from steelcut_cli.settings import AuditUpkeepSettings, read
 
     settings = read(AuditUpkeepSettings)
     months = settings.audit_months_kept
-    dropped = with_connection(
-        settings.admin_database_url, lambda connection: queries.maintain(connection, months, MAINTAIN_SECONDS)
-    )
+
+    async def keep_up(connection: Connection) -> Sequence[str]:
+        dropped = await queries.maintain(connection, months, MAINTAIN_SECONDS)
+        await queries.forget_answers(connection, ANSWERS_KEPT_HOURS)
+        return dropped
+
+    dropped = with_connection(settings.admin_database_url, keep_up)
     print(f"Dropped {', '.join(dropped)}." if dropped else f"Nothing is older than {months} months.")
 
 

@@ -44,6 +44,19 @@ async def kept(owner: Any) -> dict[str, str]:
     return {row["object_id"]: row["partition"] for row in rows}
 
 
+async def keep_answers(owner: Any) -> None:
+    """As the admin API does: one answer was kept for longer than a day, one was not."""
+    await owner.execute(
+        "INSERT INTO idempotent_answers (actor, key, request_hash, status, sealed_answer, master_key_id, created_at)"
+        " SELECT 'a', k, '', 201, '', '', now() - i FROM (VALUES ('old', interval '25 h'), ('new', '23 h')) v (k, i)"
+    )
+
+
+async def answers(owner: Any) -> list[str]:
+    """Which answers are kept."""
+    return [row["key"] for row in await owner.fetch("SELECT key FROM idempotent_answers")]
+
+
 async def maintain(connection: Any, months: int) -> list[str]:
     """Do what the upkeep does."""
     return list(await audit_reading.maintain(connection, months, 10))
@@ -66,8 +79,9 @@ async def test_events_of_no_month_follow_the_same_rule(owner: Any, administrator
     for name, back in {"last": 1, "before": 2}.items():
         await owner.execute(WRITE, month(back), name)
     assert set((await kept(owner)).values()) == {"audit_events_other"}
-    await maintain(administrator, 2)
+    assert await maintain(administrator, 2) == ["events of no month: 1"]
     assert await kept(owner) == {"last": "audit_events_other"}
+    assert await maintain(administrator, 2) == []
 
 
 async def test_month_that_was_missing_takes_its_events_over(owner: Any, administrator: Any) -> None:
@@ -103,10 +117,7 @@ async def test_nothing_is_kept_waiting_by_a_long_reader(
 async def test_processes_that_administer_do_it_by_themselves(owner: Any, databases: Databases) -> None:
     """Several at once do not get into each other's way; answers of yesterday are forgotten."""
     await make_month(owner, 3)
-    await owner.execute(
-        "INSERT INTO idempotent_answers (actor, key, request_hash, status, sealed_answer, master_key_id, created_at)"
-        " SELECT 'a', k, '', 201, '', '', now() - i FROM (VALUES ('old', interval '25 h'), ('new', '23 h')) v (k, i)"
-    )
+    await keep_answers(owner)
     database = await Database.open(
         databases.auth_admin, application="test", role="administrator", pool_size=4, wait_seconds=5
     )
@@ -114,8 +125,7 @@ async def test_processes_that_administer_do_it_by_themselves(owner: Any, databas
     log = make_logger("test", "json", stream)
 
     async def done() -> bool:
-        keys = await owner.fetch("SELECT key FROM idempotent_answers")
-        return [row["key"] for row in keys] == ["new"] and stream.getvalue().count("dropped") > 0
+        return await answers(owner) == ["new"] and stream.getvalue().count("dropped") > 0
 
     async with (
         keeping_up(database, audit_months_kept=2, log=log),
@@ -130,9 +140,11 @@ async def test_processes_that_administer_do_it_by_themselves(owner: Any, databas
 async def test_by_hand(owner: Any, databases: Databases) -> None:
     """For a deployment in which no service administers."""
     name = await make_month(owner, 3)
+    await keep_answers(owner)
     variables = {"AUTH_ADMIN_DATABASE_URL": databases.auth_admin, "AUTH_AUDIT_MONTHS_KEPT": "3"}
     done = await asyncio.to_thread(terminal.run, "audit", "maintain", env=variables)
     assert (done.code, done.out, done.err) == (0, f"Dropped {name}.\n", "")
+    assert await answers(owner) == ["new"]
     again = await asyncio.to_thread(terminal.run, "audit", "maintain", env=variables)
     assert (again.code, again.out) == (0, "Nothing is older than 3 months.\n")
     wrong = await asyncio.to_thread(

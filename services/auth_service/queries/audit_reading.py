@@ -127,7 +127,7 @@ async def written_since(connection: Connection, known: str, prefetch: int) -> As
 
 
 async def maintain(connection: Connection, months_kept: int, seconds: float) -> Sequence[str]:
-    """Make the coming months and drop those beyond ``months_kept``; return the dropped ones' names."""
+    """Make the coming months and drop what is beyond ``months_kept``; return what that was, in words."""
     rows = await connection.fetch("SELECT audit_maintain($1) AS dropped", months_kept, timeout=seconds)
     return [row["dropped"] for row in rows]
 

@@ -140,8 +140,9 @@ STATEMENTS = (
     # Whatever no month takes: an event is never lost because a partition is missing.
     "CREATE TABLE audit_events_other PARTITION OF audit_events DEFAULT",
     # Runs with the owner's rights, so that the administrator role needs no DDL: makes the coming months, and drops
-    # the months that ended before the retention. Returns the names of the partitions that it dropped. It gives up
-    # (55P03) rather than keep the writers waiting behind somebody who reads for long.
+    # the months that ended before the retention. Returns what it dropped, in words: partitions by their names, and
+    # how many events of no month. It gives up (55P03) rather than keep the writers waiting behind somebody who reads
+    # for long.
     """
     CREATE FUNCTION audit_maintain(months_kept integer) RETURNS SETOF text
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '1s' AS $$
@@ -151,6 +152,7 @@ STATEMENTS = (
         begins timestamptz;
         ends timestamptz;
         partition text;
+        others bigint;
     BEGIN
         IF months_kept < 1 THEN
             RAISE EXCEPTION 'at least one month is kept';
@@ -182,6 +184,10 @@ STATEMENTS = (
             END IF;
         END LOOP;
         DELETE FROM audit_events_other WHERE at < kept_from;
+        GET DIAGNOSTICS others = ROW_COUNT;
+        IF others > 0 THEN
+            RETURN NEXT format('events of no month: %s', others);
+        END IF;
     END $$
     """,
     "REVOKE ALL ON FUNCTION audit_maintain(integer) FROM PUBLIC",
