@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -20,6 +21,11 @@ from tests.support.system import System, running_system
 # Where there is room in memory, databases are copied there: three times as fast as on a disk.
 MEMORY: Final = Path("/dev/shm")  # noqa: S108 - only looked at; what is made in it has a name of its own
 MEMORY_BYTES: Final = 2 * 1024**3
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Run one worker more than there are cores: a third of the time a test waits for something."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_configure(config: pytest.Config) -> None:
