@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from benchmarks.load import load
 from benchmarks.table import Row
 from benchmarks.throughput import token_request
-from steelcut.service.migrations import database_of
+from steelcut.service.connecting import database_of
 from tests.support.system import DOCUMENT, RESOURCE, System, running_system
 
 if TYPE_CHECKING:

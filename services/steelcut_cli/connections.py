@@ -12,7 +12,8 @@ from pydantic import SecretStr
 from auth_service.administration.errors import AdministrationError
 from auth_service.settings import AuthAdministrationSettings
 from resource_service.errors import DocumentError
-from steelcut.service import migrations
+from steelcut.service.connecting import connect
+from steelcut.service.refusal import Refusal as ServiceRefusal
 from steelcut_cli.errors import Refusal
 from steelcut_cli.settings import read
 
@@ -30,7 +31,7 @@ def with_connection(url: SecretStr, work: Callable[[Connection], Awaitable[Resul
     """
     try:
         return asyncio.run(_connected(url, work))
-    except (migrations.MigrationError, AdministrationError, DocumentError) as error:
+    except (ServiceRefusal, AdministrationError, DocumentError) as error:
         raise Refusal(str(error)) from None
     except asyncpg.UndefinedTableError:
         raise Refusal("The database has no schema yet: run `steelcut db upgrade`.") from None
@@ -69,7 +70,7 @@ def administer(work: Callable[[Connection], Awaitable[Result]]) -> Result:
 
 
 async def _connected(url: SecretStr, work: Callable[[Connection], Awaitable[Result]]) -> Result:
-    connection = await migrations.connect(url.get_secret_value())
+    connection = await connect(url.get_secret_value())
     try:
         return await work(connection)
     finally:

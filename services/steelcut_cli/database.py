@@ -95,6 +95,7 @@ def check(services: Which = None, as_json: output.AsJson = False) -> None:
 
 def _check(service: Service, access: DatabaseAccess) -> DatabaseReport:
     from steelcut.service import migrations
+    from steelcut.service.refusal import Refusal as ServiceRefusal
 
     try:
         state = migrations.state(access.owner, _package(service))
@@ -103,7 +104,7 @@ def _check(service: Service, access: DatabaseAccess) -> DatabaseReport:
             if state.is_current
             else "the schema is not current: steelcut db upgrade"
         )
-    except migrations.MigrationError as error:
+    except ServiceRefusal as error:
         return DatabaseReport(service, None, None, str(error))
     return DatabaseReport(service, state.current, state.head, problem)
 
@@ -164,11 +165,11 @@ def _package(service: Service) -> str:
 
 
 def _sentences(service: Service, work: Callable[[], Any]) -> Any:
-    from steelcut.service.migrations import MigrationError
+    from steelcut.service.refusal import Refusal as ServiceRefusal
 
     try:
         return work()
-    except MigrationError as error:
+    except ServiceRefusal as error:
         raise Refusal(f"{service} database: {error}") from None
 
 

@@ -18,6 +18,7 @@ from auth_service.administration.resources import create_resource, list_resource
 from auth_service.master_key import MasterKey
 from resource_service import documents
 from steelcut.service import migrations
+from steelcut.service.refusal import Refusal as ServiceRefusal
 from steelcut_cli import dev_state
 from steelcut_cli.connections import with_connection
 from steelcut_cli.errors import Refusal
@@ -79,7 +80,7 @@ def _migrate(service: str, databases: dict[str, str]) -> str:
     )
     try:
         state = migrations.upgrade(access, f"{service}_service.migrations")
-    except migrations.MigrationError as error:
+    except ServiceRefusal as error:
         raise Refusal(f"{service} database: {error}") from None
     return f"steelcut_{service}, revision {state.current}, owner steelcut_{service}_owner, run as steelcut_{service}"
 

@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 import httpx
 
-from steelcut.service.migrations import database_of
+from steelcut.service.connecting import database_of
 from steelcut_cli.embedded_postgres import EmbeddedPostgres
 from tests.support.system import GRANT, System
 

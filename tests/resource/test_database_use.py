@@ -12,7 +12,7 @@ import pytest
 from resource_service import queries
 from resource_service.app import create_app
 from resource_service.settings import ResourceSettings
-from steelcut.service.migrations import connect, database_of
+from steelcut.service.connecting import connect, database_of
 from steelcut.service.refusal import Refusal
 from steelcut_cli.embedded_postgres import EmbeddedPostgres
 from tests.auth.test_database_outage import outage

@@ -8,7 +8,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
-from steelcut.service.migrations import DatabaseAccess, database_of, upgrade
+from steelcut.service.connecting import database_of
+from steelcut.service.migrations import DatabaseAccess, upgrade
 from steelcut_cli.embedded_postgres import EmbeddedPostgres
 
 AUTH_MIGRATIONS = "auth_service.migrations"

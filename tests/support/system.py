@@ -30,9 +30,9 @@ from auth_service.state import Process
 from resource_service import documents
 from resource_service.app import create_app as create_resource_app
 from resource_service.settings import ResourceSettings
+from steelcut.service.connecting import connect
 from steelcut.service.http_protocol import HttpProtocol
 from steelcut.service.logs import make_logger
-from steelcut.service.migrations import connect
 from tests.support.databases import Databases
 
 RESOURCE = "api_v0.0.1"

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import stat
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 
 from steelcut_cli import output
+from tests.cli import terminal
 from tests.support.databases import Databases
 from tests.support.foreign import SECRET, argon2_hash, bcrypt_hash, django_pbkdf2
 from tests.support.system import RESOURCE, System, as_owner
@@ -33,23 +33,10 @@ class Ended:
 
 
 async def steelcut(databases: Databases, *arguments: str, stdin: bytes = b"", **environment: str) -> Ended:
-    """Run the installed command with the administrator's database URL and nothing else in its environment."""
-    process = await asyncio.create_subprocess_exec(
-        str(Path(sys.executable).with_name("steelcut")),
-        *arguments,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={
-            "PATH": os.environ["PATH"],
-            "AUTH_ADMIN_DATABASE_URL": databases.auth_admin,
-            **{name: value for name, value in os.environ.items() if name.startswith("COV")},
-            **environment,
-        },
-    )
-    said, complained = await process.communicate(stdin)
-    assert process.returncode is not None
-    return Ended(process.returncode, said.decode(), complained.decode())
+    """Run the command with the administrator's database URL, and no other variable that it reads."""
+    variables = {"AUTH_ADMIN_DATABASE_URL": databases.auth_admin, **environment}
+    done = await asyncio.to_thread(terminal.run, *arguments, env=variables, stdin=stdin)
+    return Ended(done.code, done.out, done.err)
 
 
 @pytest.fixture

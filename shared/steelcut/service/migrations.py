@@ -23,13 +23,15 @@ from sqlalchemy import Connection as SqlAlchemyConnection
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
+from steelcut.service.connecting import connect, database_of, role_name
+from steelcut.service.refusal import Refusal
+
 # Any constant does, as long as every process that migrates uses the same one.
 _LOCK = "SELECT pg_advisory_xact_lock(7359064921)"
 _SESSION_LOCK = "SELECT pg_advisory_lock(7359064921)"
-CONNECT_SECONDS = 5.0
 
 
-class MigrationError(Exception):
+class MigrationError(Refusal):
     """The database cannot be brought to the state that the code needs; the message says what to do."""
 
 
@@ -114,33 +116,6 @@ def role_of(url: str) -> tuple[str, str]:
     return unquote(parts.username), unquote(parts.password)
 
 
-def database_of(url: str) -> str:
-    """Return the database name in a database URL."""
-    return unquote(urlsplit(url).path.lstrip("/"))
-
-
-async def connect(url: str) -> asyncpg.Connection[asyncpg.Record]:
-    """Connect for administration. Raises ``MigrationError`` with a sentence and without the password."""
-    try:
-        return await asyncpg.connect(url, timeout=CONNECT_SECONDS)
-    except (OSError, TimeoutError):
-        raise MigrationError(
-            "PostgreSQL does not answer: check the host and port in the database URL."
-        ) from None
-    except asyncpg.InvalidAuthorizationSpecificationError:
-        raise MigrationError(f"PostgreSQL refuses the role {_role(url)} or its password.") from None
-    except asyncpg.InvalidCatalogNameError:
-        raise MigrationError(
-            f"The database {database_of(url)} does not exist: create it, or set the bootstrap database URL."
-        ) from None
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
-        raise MigrationError(f"The database URL cannot be used ({type(error).__name__}).") from None
-
-
-def _role(url: str) -> str:
-    return unquote(urlsplit(url).username or "(none)")
-
-
 async def _migrate(url: str) -> None:
     async def connected() -> Any:
         return await connect(url)
@@ -172,7 +147,8 @@ async def _prepare(access: DatabaseAccess) -> None:
         await _make_database(connection, database_of(access.owner), role_of(access.owner)[0])
     except asyncpg.InsufficientPrivilegeError:
         raise MigrationError(
-            f"The role {_role(access.bootstrap)} may not create roles and databases: it needs CREATEROLE and CREATEDB."
+            f"The role {role_name(access.bootstrap)} may not create roles and databases: it needs CREATEROLE and"
+            " CREATEDB."
         ) from None
     finally:
         await connection.close()

@@ -1,5 +1,5 @@
-"""The decision of a process not to start."""
+"""Why something cannot begin."""
 
 
 class Refusal(Exception):
-    """The process refuses to start; the message is one sentence that says what to do."""
+    """The process refuses to start, or a database cannot be used; the message is a sentence that says what to do."""

@@ -1,0 +1,37 @@
+"""One connection for administration, apart from the migrations: a command that makes none need not import Alembic."""
+
+from __future__ import annotations
+
+from urllib.parse import unquote, urlsplit
+
+import asyncpg
+
+from steelcut.service.refusal import Refusal
+
+CONNECT_SECONDS = 5.0
+
+
+def database_of(url: str) -> str:
+    """Return the database name in a database URL."""
+    return unquote(urlsplit(url).path.lstrip("/"))
+
+
+async def connect(url: str) -> asyncpg.Connection[asyncpg.Record]:
+    """Connect for administration. Raises ``Refusal`` with a sentence and without the password."""
+    try:
+        return await asyncpg.connect(url, timeout=CONNECT_SECONDS)
+    except (OSError, TimeoutError):
+        raise Refusal("PostgreSQL does not answer: check the host and port in the database URL.") from None
+    except asyncpg.InvalidAuthorizationSpecificationError:
+        raise Refusal(f"PostgreSQL refuses the role {role_name(url)} or its password.") from None
+    except asyncpg.InvalidCatalogNameError:
+        raise Refusal(
+            f"The database {database_of(url)} does not exist: create it, or set the bootstrap database URL."
+        ) from None
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
+        raise Refusal(f"The database URL cannot be used ({type(error).__name__}).") from None
+
+
+def role_name(url: str) -> str:
+    """Return the user name in a database URL, to be shown."""
+    return unquote(urlsplit(url).username or "(none)")
