@@ -129,8 +129,10 @@ class AuditTrail:
             await self._flush()
 
     async def _flush(self) -> None:
-        while self._waiting:
-            batch = self._waiting[:MAX_BATCH]
+        # What comes meanwhile waits for the next time: a busy service would write without a pause, a few at once.
+        left = len(self._waiting)
+        while left:
+            batch = self._waiting[: min(left, MAX_BATCH)]
             try:
                 async with self._database.connection() as connection, connection.transaction():
                     await queries.copy_token_events(connection, [event.row() for event in batch])
@@ -142,6 +144,7 @@ class AuditTrail:
                 return
             # Only now: a flush that is cancelled or fails has lost nothing.
             del self._waiting[: len(batch)]
+            left -= len(batch)
         if self._dropped:
             self._log.error(
                 "audit events were dropped: too many waited for the database", dropped=self._dropped

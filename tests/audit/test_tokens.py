@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ import httpx
 import pytest
 
 from auth_service import audit, foreign_hashes
+from auth_service.audit import Caller, TokenEvent
 from steelcut_cli.embedded_postgres import EmbeddedPostgres
 from tests.auth.test_database_outage import outage
 from tests.conftest import StartSystem
@@ -197,3 +199,21 @@ async def test_what_the_memory_cannot_hold_is_counted(
     assert refused.status_code == 401
     (line,) = [line for line in system.log.text.splitlines() if "audit events were dropped" in line]
     assert '"dropped": 1' in line or '"dropped":1' in line
+
+
+async def test_a_busy_service_pauses_between_batches(system: System) -> None:
+    """What comes while a batch is written is the next one's: else it would write a few events at a time, for ever."""
+    audit = system.auth_process.audit
+    caller = Caller("0" * 32, "127.0.0.1")
+
+    async def keep_coming() -> None:
+        while True:
+            audit.add(TokenEvent(time.time(), "token.refuse", "busy", "invalid_client", "busy", caller))
+            await asyncio.sleep(0.001)
+
+    busy = asyncio.create_task(keep_coming())
+    try:
+        await asyncio.sleep(0)
+        await asyncio.wait_for(audit.flush(), 5)
+    finally:
+        busy.cancel()
