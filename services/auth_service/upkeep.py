@@ -7,23 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING
 
 import asyncpg
 
-from auth_service.queries import audit_reading as queries
+from auth_service.queries import audit, idempotency
 from steelcut.errors import TemporarilyUnavailable
 
 if TYPE_CHECKING:
     from steelcut.service.logs import Logger
-    from steelcut.service.postgres import Database
+    from steelcut.service.postgres import Connection, Database
 
 EVERY_SECONDS = 3600.0
 # Months are made and dropped under locks that are not waited for long; the work itself may take a while.
 MAINTAIN_SECONDS = 60.0
-# How long a creation may be repeated under its Idempotency-Key.
-ANSWERS_KEPT_HOURS = 24.0
 
 
 @contextlib.asynccontextmanager
@@ -38,12 +36,18 @@ async def keeping_up(database: Database, *, audit_months_kept: int, log: Logger)
             await task
 
 
+async def keep_up(connection: Connection, audit_months_kept: int) -> Sequence[str]:
+    """Do it once; return which audit events were dropped, in words."""
+    dropped = await audit.maintain(connection, audit_months_kept, MAINTAIN_SECONDS)
+    await idempotency.forget_answers(connection, idempotency.KEPT_SECONDS)
+    return dropped
+
+
 async def _keep_up(database: Database, audit_months_kept: int, log: Logger) -> None:
     while True:
         try:
             async with database.connection() as connection:
-                dropped = await queries.maintain(connection, audit_months_kept, MAINTAIN_SECONDS)
-                await queries.forget_answers(connection, ANSWERS_KEPT_HOURS)
+                dropped = await keep_up(connection, audit_months_kept)
         except TemporarilyUnavailable as error:
             log.warning("upkeep of the database put off for an hour", reason=error.reason)
         except asyncpg.PostgresError as error:

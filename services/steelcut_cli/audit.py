@@ -7,7 +7,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -155,20 +155,13 @@ def maintain() -> None:
     Answers kept for repeated requests to the admin API are forgotten after a day.
     For a deployment in which no auth service has AUTH_ADMIN_DATABASE_URL; one that has it does this by itself.
     """
-    from auth_service.queries import audit_reading as queries
-    from auth_service.upkeep import ANSWERS_KEPT_HOURS, MAINTAIN_SECONDS
+    from auth_service.upkeep import keep_up
     from steelcut_cli.connections import with_connection
     from steelcut_cli.settings import AuditUpkeepSettings, read
 
     settings = read(AuditUpkeepSettings)
     months = settings.audit_months_kept
-
-    async def keep_up(connection: Connection) -> Sequence[str]:
-        dropped = await queries.maintain(connection, months, MAINTAIN_SECONDS)
-        await queries.forget_answers(connection, ANSWERS_KEPT_HOURS)
-        return dropped
-
-    dropped = with_connection(settings.admin_database_url, keep_up)
+    dropped = with_connection(settings.admin_database_url, lambda connection: keep_up(connection, months))
     print(f"Dropped {', '.join(dropped)}." if dropped else f"Nothing is older than {months} months.")
 
 

@@ -168,7 +168,7 @@ async def test_filters_find_clients(api: httpx.AsyncClient) -> None:
     """By text, by granted resource and by state."""
     client = await create(api, name="Zebra", metadata={"stall": "north wing"})
     await api.post(f"/clients/{client['client_id']}/disable")
-    for query in ({"search": "ZEB"}, {"search": "north wing", "state": "disabled", "resource": RESOURCE}):
+    for query in ({"search": "ZEBRA"}, {"search": "north wing", "state": "disabled", "resource": RESOURCE}):
         answer = await api.get("/clients", params=query)
         assert [item["client_id"] for item in answer.json()["items"]] == [client["client_id"]]
     for nothing in ({"search": "zebra", "state": "active"}, {"search": "zebra", "resource": "nowhere"}):

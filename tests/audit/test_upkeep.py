@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from auth_service.queries import audit_reading
+from auth_service.queries import audit
 from auth_service.upkeep import keeping_up
 from steelcut.service.logs import make_logger
 from steelcut.service.postgres import Database
@@ -59,7 +59,7 @@ async def answers(owner: Any) -> list[str]:
 
 async def maintain(connection: Any, months: int) -> list[str]:
     """Do what the upkeep does."""
-    return list(await audit_reading.maintain(connection, months, 10))
+    return list(await audit.maintain(connection, months, 10))
 
 
 async def test_months_beyond_the_retention_go_whole(owner: Any, administrator: Any) -> None:

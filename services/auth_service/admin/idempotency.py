@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 HEADER: Final = "Idempotency-Key"
 REPLAYED: Final = {"Idempotent-Replayed": "true"}
-KEPT_SECONDS: Final = 86_400.0
+# Some at each creation; all by the upkeep.
+FORGOTTEN_AT_ONCE: Final = 100
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 
 Work = Callable[["Connection"], Awaitable[Reply]]
@@ -51,7 +52,7 @@ async def once(call: Call, body: BaseModel | None, work: Work, check: Check | No
         if key is None:
             return (await work(connection)).response()
         request_hash = _hash(call.request, body)
-        stored = await queries.answer(connection, call.actor.name, key, KEPT_SECONDS)
+        stored = await queries.answer(connection, call.actor.name, key, queries.KEPT_SECONDS)
         if stored is not None:
             return _repeated(call, key, stored, request_hash).response(**REPLAYED)
         reply = await work(connection)
@@ -92,7 +93,7 @@ def _repeated(call: Call, key: str, stored: StoredAnswer, request_hash: bytes) -
 
 async def _store(connection: Connection, call: Call, key: str, request_hash: bytes, reply: Reply) -> None:
     master_key = call.process.master_key
-    await queries.forget_answers(connection, KEPT_SECONDS)
+    await queries.forget_answers(connection, queries.KEPT_SECONDS, at_most=FORGOTTEN_AT_ONCE)
     await queries.store_answer(
         connection,
         call.actor.name,

@@ -1,4 +1,4 @@
-"""Audit events and usage, written and read."""
+"""Audit events and usage, written and kept."""
 
 from __future__ import annotations
 
@@ -88,3 +88,9 @@ async def upsert_usage(
             " WHERE grant_usage.last_used_at < excluded.last_used_at",
             *(list(column) for column in zip(*lines, strict=True)),
         )
+
+
+async def maintain(connection: Connection, months_kept: int, seconds: float) -> Sequence[str]:
+    """Make the coming months and drop what is beyond ``months_kept``; return what that was, in words."""
+    rows = await connection.fetch("SELECT audit_maintain($1) AS dropped", months_kept, timeout=seconds)
+    return [row["dropped"] for row in rows]

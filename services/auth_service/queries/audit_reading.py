@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -124,19 +124,6 @@ async def written_since(connection: Connection, known: str, prefetch: int) -> As
     """Read what was committed after the snapshot ``known``, by its time. The caller holds a transaction."""
     async for row in connection.cursor(_WRITTEN_SINCE, known, prefetch=prefetch):
         yield _event(row)
-
-
-async def maintain(connection: Connection, months_kept: int, seconds: float) -> Sequence[str]:
-    """Make the coming months and drop what is beyond ``months_kept``; return what that was, in words."""
-    rows = await connection.fetch("SELECT audit_maintain($1) AS dropped", months_kept, timeout=seconds)
-    return [row["dropped"] for row in rows]
-
-
-async def forget_answers(connection: Connection, hours: float) -> None:
-    """Delete the answers that were kept for ``Idempotency-Key`` longer than ``hours``."""
-    await connection.execute(
-        "DELETE FROM idempotent_answers WHERE created_at < now() - make_interval(secs => $1)", hours * 3600
-    )
 
 
 def _event(row: Any) -> AuditEvent:

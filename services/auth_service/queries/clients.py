@@ -142,17 +142,6 @@ async def forget_usage(connection: Connection, client_id: str) -> None:
     await connection.execute("DELETE FROM grant_usage WHERE client_id = $1", client_id)
 
 
-async def insert_grant(connection: Connection, client_id: str, resource: str, scopes: Sequence[str]) -> None:
-    """Grant a client scopes of one resource. The caller holds the transaction."""
-    await connection.execute(
-        "INSERT INTO client_grants (client_id, resource_id, scope)"
-        " SELECT $1, resource_id, unnest($3::text[]) FROM resources WHERE name = $2",
-        client_id,
-        resource,
-        scopes,
-    )
-
-
 async def replace_grants(connection: Connection, client_id: str, grants: Mapping[str, Sequence[str]]) -> None:
     """Grant a client exactly ``grants``; what stays is not touched. The caller holds the client's lock."""
     pairs = [(resource, scope) for resource, scopes in grants.items() for scope in scopes]

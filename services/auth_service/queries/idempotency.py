@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from steelcut.service.postgres import Connection
 
-_FORGOTTEN_AT_ONCE = 100
+# How long a creation may be repeated under its Idempotency-Key.
+KEPT_SECONDS = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +68,12 @@ async def store_answer(
     )
 
 
-async def forget_answers(connection: Connection, kept_seconds: float) -> None:
-    """Delete some of the answers that are older than ``kept_seconds``; those that somebody else deletes are left."""
+async def forget_answers(connection: Connection, kept_seconds: float, *, at_most: int | None = None) -> None:
+    """Delete answers older than ``kept_seconds``, ``at_most`` so many; those that somebody else deletes are left."""
     await connection.execute(
         "DELETE FROM idempotent_answers WHERE (actor, key) IN ("
         "SELECT actor, key FROM idempotent_answers WHERE created_at < now() - make_interval(secs => $1)"
         " ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED)",
         kept_seconds,
-        _FORGOTTEN_AT_ONCE,
+        at_most,
     )
