@@ -2,119 +2,37 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
 import shlex
 import shutil
-import signal
-import socket
 import stat
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
-from steelcut_cli import dev_services, dev_setup, embedded_postgres
+from steelcut_cli import dev_services, dev_setup
 from steelcut_cli.errors import Misuse
 from tests.cli import terminal
+from tests.cli.dev_process import READY, SERVICES, Dev, started
 from tests.support.system import DOCUMENT
 
 pytestmark = pytest.mark.slow
 
-READY = "Both services keep running."
-PATIENCE_SECONDS = 60.0
-SERVICES = ("auth_service", "resource_service")
-
-
-@dataclass
-class Dev:
-    """One running `steelcut dev`; ``screen`` is what it has printed."""
-
-    process: subprocess.Popen[str]
-    state: Path
-    screen: str = ""
-
-    @property
-    def variables(self) -> dict[str, str]:
-        """What a shell knows after reading dev.env."""
-        lines = (self.state / "dev.env").read_text().splitlines()
-        pairs = (line.split("=", 1) for line in lines if not line.startswith("#"))
-        return {name: shlex.split(value)[0] for name, value in pairs}
-
-    @property
-    def children(self) -> dict[str, int]:
-        """The processes that it started, by what they are."""
-        found = {}
-        for folder in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError, IndexError):
-                parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-                words = (folder / "cmdline").read_bytes().decode().split("\0")
-                if parent == self.process.pid:
-                    found[words[2] if words[1] == "-m" else Path(words[0]).name] = int(folder.name)
-        return found
-
-    def read_until(self, text: str) -> None:
-        """Read the screen until ``text`` stands on it."""
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.screen += line
-            if text in line:
-                return
-        raise AssertionError(f"{self.screen}\n{self.process.communicate()}")
-
-    def end(self, number: signal.Signals = signal.SIGINT) -> tuple[int, str]:
-        """Send a signal; return the exit code and what stood on stderr."""
-        self.process.send_signal(number)
-        out, err = self.process.communicate(timeout=PATIENCE_SECONDS)
-        self.screen += out
-        return self.process.returncode, err
-
-
-@contextlib.contextmanager
-def _started(
-    state: Path, *options: str, env: Mapping[str, str] | None = None, strict: bool = True
-) -> Iterator[Dev]:
-    """Start it, by default on free ports; a test that fails leaves nothing running."""
-    ports = ("--auth-port", str(_free_port()), "--resource-port", str(_free_port()))
-    arguments = ("dev", "--state", str(state), *(options or ports))
-    with terminal.process(*arguments, env=env, strict=strict) as process:
-        try:
-            yield Dev(process, state)
-        finally:
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-                process.communicate(timeout=PATIENCE_SECONDS)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-def _is_gone(pid: int) -> bool:
-    return not embedded_postgres._is_alive(pid)
+if not sys.platform.startswith("linux"):
+    pytest.skip("these tests read /proc", allow_module_level=True)
 
 
 @pytest.fixture(scope="module")
 def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
     """One system for all tests that only look."""
-    with _started(tmp_path_factory.mktemp("dev") / "state") as running:
-        running.read_until(READY)
+    with started(tmp_path_factory.mktemp("dev") / "state") as running:
+        running.readuntil(READY)
         yield running
         code, err = running.end()
     assert (code, err) == (0, "")
@@ -277,103 +195,6 @@ def test_default_port_that_is_busy_gives_way(dev: Dev) -> None:
         dev_services.choose_port(busy, 8000)
 
 
-@pytest.fixture(scope="module")
-def used(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A state for several tests, one after the other: found again, it starts sooner than from nothing."""
-    return tmp_path_factory.mktemp("used") / "state"
-
-
-def test_once_walks_the_flow_and_ends(used: Path) -> None:
-    """From nothing to a fetched document and away again; a busy default port is said aloud."""
-    with socket.socket() as stranger:
-        stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        with contextlib.suppress(OSError):  # then somebody else has it, which serves as well
-            stranger.bind(("127.0.0.1", 8000))
-            stranger.listen()
-        with _started(used, "--once") as running:
-            out, err = running.process.communicate(timeout=PATIENCE_SECONDS)
-    assert (running.process.returncode, err) == (0, "")
-    assert re.search(r"^Port 8000 is busy: using 80\d\d\.$", out, re.MULTILINE)
-    assert "→ 401" in out
-    assert out.endswith("\nStopped.\n")
-    assert httpx.URL(running.variables["STEELCUT_ISSUER"]).port != 8000
-    with pytest.raises(httpx.ConnectError):
-        httpx.get(running.variables["STEELCUT_ISSUER"], trust_env=False)
-
-
-def test_state_outlives_every_end(tmp_path: Path) -> None:
-    """Ctrl-C, kill -9, SIGTERM, other ports: the same client, the same secret, the same key, nobody left over."""
-    state = tmp_path / "state"
-    with _started(state) as first:
-        first.read_until(READY)
-        before, children = first.variables, first.children
-        assert children.keys() == {*SERVICES, "postgres"}
-        published = terminal.run("documents", "publish", "api_v0.0.1", "-", env=before, stdin=b'"mine"')
-        assert published.code == 0
-        first.process.kill()
-    _until(lambda: all(_is_gone(pid) for pid in children.values()))
-
-    with _started(state) as second:
-        second.read_until(READY)
-        assert '→ 200 "mine"' in second.screen
-        for name in ("STEELCUT_CLIENT_ID", "STEELCUT_CLIENT_SECRET", "AUTH_MASTER_KEY"):
-            assert second.variables[name] == before[name]
-        assert second.variables["STEELCUT_RESOURCE"] != before["STEELCUT_RESOURCE"]
-        kid = re.compile(r"signing key +ES256 (\S+)")
-        assert kid.findall(second.screen) == kid.findall(first.screen)
-        (client,) = terminal.run("clients", "list", "--json", env=second.variables).json
-        assert len(client["secret_ids"]) == 1
-        children = second.children
-        begin = time.monotonic()
-        assert second.end(signal.SIGTERM) == (0, "")
-        assert time.monotonic() - begin < 10
-    assert second.screen.endswith("Stopped.\n")
-    assert all(_is_gone(pid) for pid in children.values())
-    last_words = [(state / f"{service}.log").read_text() for service in SERVICES]
-    assert all("Application shutdown complete" in log for log in last_words)
-    assert (
-        "database system is shut down" in (state / "postgres" / "postgres.log").read_text().splitlines()[-1]
-    )
-
-
-@pytest.mark.parametrize("victim", ["auth_service", "postgres"])
-def test_child_that_dies_ends_everything(used: Path, victim: str) -> None:
-    """With its name, its last words and exit code 1; half a system would be a riddle."""
-    with _started(used) as running:
-        running.read_until(READY)
-        children = running.children
-        os.kill(children[victim], signal.SIGKILL)
-        _, err = running.process.communicate(timeout=PATIENCE_SECONDS)
-    assert running.process.returncode == 1
-    assert err.startswith(
-        "steelcut: PostgreSQL ended: " if victim == "postgres" else f"steelcut: {victim} was killed "
-    )
-    assert ".log)" in err
-    assert len(err.splitlines()) == 1
-    assert all(_is_gone(pid) for pid in children.values())
-
-
-def test_service_that_does_not_start_is_explained(used: Path) -> None:
-    """The person's own settings reach the services, the wrong ones too."""
-    with _started(used, env={"AUTH_TOKEN_LIFETIME_SECONDS": "forever"}) as running:
-        _, err = running.process.communicate(timeout=PATIENCE_SECONDS)
-    assert running.process.returncode == 1
-    assert err.startswith("steelcut: auth_service ended with exit code 2; its last words: auth_service: ")
-    assert "AUTH_TOKEN_LIFETIME_SECONDS" in err
-
-
-def test_interrupt_during_the_start_leaves_nothing(tmp_path: Path) -> None:
-    """Exit code 130, and no process of it stays."""
-    with _started(tmp_path / "state", strict=False) as running:
-        running.read_until("PostgreSQL  ")
-        code, err = running.end()
-    assert (code, err) == (130, "")
-    assert READY not in running.screen
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            assert str(tmp_path).encode() not in (folder / "cmdline").read_bytes()
-
-
 def test_directory_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     """`--state .` in a project must not replace its .gitignore."""
     (tmp_path / ".gitignore").write_text("mine\n")
@@ -417,7 +238,3 @@ def test_example_document_is_the_one_in_the_examples() -> None:
     """Two copies, because an installed command has no checkout around it."""
     example = Path(__file__).parents[2] / "examples" / "protected_resource.json"
     assert example.read_bytes() == dev_setup.EXAMPLE == DOCUMENT
-
-
-if not sys.platform.startswith("linux"):
-    pytest.skip("these tests read /proc", allow_module_level=True)
