@@ -144,12 +144,19 @@ class AuditSettings(ServiceSettings):
     )
 
 
+def _check_own_issuer(issuer: str) -> str:
+    # Others' issuers may end in one; ours has one spelling, and the paths of its endpoints stand behind it.
+    if check_issuer(issuer).endswith("/"):
+        raise ValueError("the issuer must not end in a slash")
+    return issuer
+
+
 class AuthSettings(ServingSettings, KeySettings, AuditSettings):
     """What one process of the authorization server needs to know."""
 
     model_config = SettingsConfigDict(env_prefix="AUTH_")
 
-    issuer: Annotated[str, AfterValidator(check_issuer)] = Field(
+    issuer: Annotated[str, AfterValidator(_check_own_issuer)] = Field(
         "http://127.0.0.1:8000",
         description="URL under which clients and resource servers see this service; the token's `iss`",
     )

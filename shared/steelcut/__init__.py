@@ -8,15 +8,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from steelcut.client import ClientError as ClientError
     from steelcut.client import RequestRefused as RequestRefused
     from steelcut.client import Token as Token
-    from steelcut.client import UnexpectedAnswer as UnexpectedAnswer
-    from steelcut.client import Unreachable as Unreachable
     from steelcut.client import fetch as fetch
     from steelcut.client import request_token as request_token
     from steelcut.errors import OAuthError as OAuthError
     from steelcut.errors import TemporarilyUnavailable as TemporarilyUnavailable
+    from steelcut.exchange import ClientError as ClientError
+    from steelcut.exchange import UnexpectedAnswer as UnexpectedAnswer
+    from steelcut.exchange import Unreachable as Unreachable
     from steelcut.guard import Guard as Guard
     from steelcut.jwks import KeySource as KeySource
     from steelcut.verifier import Claims as Claims
@@ -26,14 +26,12 @@ if TYPE_CHECKING:
 # service an HTTP client.
 _HOMES = {
     "steelcut.client": (
-        "ClientError",
         "RequestRefused",
         "Token",
-        "UnexpectedAnswer",
-        "Unreachable",
         "fetch",
         "request_token",
     ),
+    "steelcut.exchange": ("ClientError", "UnexpectedAnswer", "Unreachable"),
     "steelcut.errors": ("OAuthError", "TemporarilyUnavailable"),
     "steelcut.guard": ("Guard",),
     "steelcut.jwks": ("KeySource",),

@@ -7,36 +7,44 @@ and read by pure functions, so that other transports can use them.
 from __future__ import annotations
 
 import base64
-import json
 import math
 import re
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import quote_plus, urlsplit
+from urllib.parse import quote_plus
 
-import httpx
+from steelcut import metadata
+from steelcut.discovery import check_url
+from steelcut.exchange import (
+    TIMEOUT_SECONDS,
+    Answer,
+    ClientError,
+    Exchange,
+    UnexpectedAnswer,
+    Unreachable,
+    printable,
+)
 
-from steelcut.discovery import AUTHORIZATION_SERVER, check_issuer, is_loopback, well_known
+__all__ = [
+    "ClientError",
+    "RequestRefused",
+    "Token",
+    "UnexpectedAnswer",
+    "Unreachable",
+    "basic_credentials",
+    "challenge_parameters",
+    "fetch",
+    "find_token_url",
+    "read_token",
+    "request_token",
+    "token_form",
+]
 
-TIMEOUT_SECONDS: Final = 10.0
-MAX_ANSWER_BYTES: Final = 256 * 1024
 MAX_DOCUMENT_BYTES: Final = 64 * 1024 * 1024
 
+_SOCKETS: Final = Exchange()
 _CHALLENGE_PARAMETER: Final = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
-
-
-class ClientError(Exception):
-    """The token or the document was not had; the message is a sentence without any secret."""
-
-
-class Unreachable(ClientError):
-    """No answer came: no connection, no TLS, no end within the time-out."""
-
-
-class UnexpectedAnswer(ClientError):
-    """An answer came that the standards do not allow, so nothing in it is used."""
 
 
 class RequestRefused(ClientError):
@@ -92,7 +100,7 @@ def request_token(
             raise ValueError("give the issuer, or the URL of its token endpoint")
         token_url = find_token_url(issuer, timeout=timeout)
     check_url(token_url, "token URL")
-    answer = _exchange(
+    answer = _SOCKETS.send(
         "POST",
         token_url,
         headers={"Authorization": basic_credentials(client_id, client_secret), "Accept": "application/json"},
@@ -104,20 +112,7 @@ def request_token(
 
 def find_token_url(issuer: str, *, timeout: float = TIMEOUT_SECONDS) -> str:
     """Ask the issuer's metadata for its token endpoint (RFC 8414 §3). Raises as :func:`request_token` does."""
-    url = well_known(check_issuer(issuer), AUTHORIZATION_SERVER)
-    answer = _exchange("GET", url, headers={"Accept": "application/json"}, timeout=timeout)
-    metadata = _json_object(answer)
-    if answer.status != 200 or metadata is None:
-        raise UnexpectedAnswer(f"{url} gave no metadata (status {answer.status}).")
-    if metadata.get("issuer") != issuer:  # §3.3: identical, or the metadata is somebody else's
-        raise UnexpectedAnswer(f"The metadata at {url} belongs to another issuer than {issuer}.")
-    endpoint = metadata.get("token_endpoint")
-    if not isinstance(endpoint, str):
-        raise UnexpectedAnswer(f"The metadata at {url} names no token endpoint.")
-    try:
-        return check_url(endpoint, "token endpoint")
-    except ValueError as error:
-        raise UnexpectedAnswer(f"The metadata at {url} cannot be used: {error}.") from None
+    return metadata.token_endpoint(metadata.issuer_metadata(_SOCKETS, issuer, timeout=timeout))
 
 
 def fetch(url: str, token: Token, *, timeout: float = TIMEOUT_SECONDS) -> bytes:
@@ -128,29 +123,10 @@ def fetch(url: str, token: Token, *, timeout: float = TIMEOUT_SECONDS) -> bytes:
     """
     check_url(url, "document URL")
     headers = {"Authorization": f"Bearer {token.value}", "Accept": "application/json"}
-    answer = _exchange("GET", url, headers=headers, timeout=timeout, max_bytes=MAX_DOCUMENT_BYTES)
+    answer = _SOCKETS.send("GET", url, headers=headers, timeout=timeout, max_bytes=MAX_DOCUMENT_BYTES)
     if answer.status == 200:
         return answer.body
     raise _refusal(answer, challenge_parameters(answer.headers.get("www-authenticate", "")))
-
-
-def check_url(url: str, what: str) -> str:
-    """Return ``url`` unchanged if a secret may be sent to it: https, or http on this very machine.
-
-    Raises ``ValueError`` with a sentence.
-    """
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname
-    except ValueError:
-        raise ValueError(f"the {what} is not a URL") from None
-    if parts.scheme not in ("http", "https") or not host:
-        raise ValueError(f"the {what} must be an absolute https URL")
-    if parts.scheme == "http" and not is_loopback(host):
-        raise ValueError(f"the {what} must be https, except on the loopback address of this machine")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError(f"the {what} must carry no user name or password")
-    return url
 
 
 def basic_credentials(client_id: str, client_secret: str) -> str:
@@ -170,21 +146,11 @@ def token_form(resource: str | Iterable[str] = (), scope: str | None = None) -> 
     return form
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back over HTTP: ``headers`` with lower-case names, the whole ``body``."""
-
-    url: str
-    status: int
-    headers: Mapping[str, str]
-    body: bytes = field(repr=False)
-
-
 def read_token(answer: Answer) -> Token:
     """Return the token in a token endpoint's answer (RFC 6749 §5.1), or raise what it says instead (§5.2)."""
     if answer.status != 200:
         raise _refusal(answer, {})
-    members = _json_object(answer)
+    members = answer.json_object()
     value = members.get("access_token") if members else None
     if members is None or not isinstance(value, str) or not re.fullmatch(r"[\x21-\x7e]+", value):
         raise UnexpectedAnswer(f"{answer.url} answered 200 without an access token.")
@@ -212,7 +178,7 @@ def _seconds(expires_in: object) -> int | None:
 
 
 def _refusal(answer: Answer, challenge: Mapping[str, str]) -> ClientError:
-    members: Mapping[str, Any] = {**(_json_object(answer) or {}), **challenge}
+    members: Mapping[str, Any] = {**(answer.json_object() or {}), **challenge}
     error, description = members.get("error"), members.get("error_description")
     if not isinstance(error, str):
         return UnexpectedAnswer(
@@ -221,64 +187,7 @@ def _refusal(answer: Answer, challenge: Mapping[str, str]) -> ClientError:
     return RequestRefused(
         answer.url,
         answer.status,
-        _printable(error),
-        _printable(description) if isinstance(description, str) else "",
+        printable(error),
+        printable(description) if isinstance(description, str) else "",
         answer.headers.get("x-trace-id"),
     )
-
-
-def _exchange(
-    method: str,
-    url: str,
-    *,
-    headers: Mapping[str, str],
-    form: Mapping[str, str | list[str]] | None = None,
-    timeout: float,
-    max_bytes: int = MAX_ANSWER_BYTES,
-) -> Answer:
-    """Send one request and read at most ``max_bytes`` of the answer, within ``timeout`` seconds in all.
-
-    Redirects are not followed: a secret goes to the URL that was named and nowhere else.
-    """
-    deadline = time.monotonic() + timeout
-    body = bytearray()
-    # Uncompressed, so that the bound on the bytes read is the bound on the memory used.
-    sent = {**headers, "Accept-Encoding": "identity"}
-    # A proxy from the environment cannot reach this machine's loopback address.
-    trust_env = not is_loopback(urlsplit(url).hostname)
-    try:
-        with (
-            httpx.Client(timeout=timeout, trust_env=trust_env, follow_redirects=False) as http,
-            http.stream(method, url, headers=sent, data=dict(form) if form else None) as response,
-        ):
-            if response.headers.get("content-encoding", "identity") != "identity":
-                raise UnexpectedAnswer(f"{url} answered in a content encoding that was not asked for.")
-            for chunk in response.iter_raw():
-                body += chunk
-                if len(body) > max_bytes:
-                    raise UnexpectedAnswer(f"{url} answered with more than {max_bytes} bytes.")
-                if time.monotonic() > deadline:
-                    raise Unreachable(f"{url} did not finish its answer within {timeout:g} seconds.")
-            return Answer(url, response.status_code, response.headers, bytes(body))
-    except httpx.TimeoutException:
-        raise Unreachable(f"{url} did not answer within {timeout:g} seconds.") from None
-    except (httpx.TransportError, httpx.InvalidURL) as error:
-        raise Unreachable(f"{url} cannot be reached: {_cause(error)}.") from None
-
-
-def _cause(error: Exception) -> str:
-    text = re.sub(r"^\[[^\]]*\] ", "", _printable(str(error)))  # without "[Errno 111] "
-    return text.rstrip(".") or type(error).__name__
-
-
-def _json_object(answer: Answer) -> dict[str, Any] | None:
-    try:
-        members = json.loads(answer.body)
-    except (ValueError, RecursionError):
-        return None
-    return members if isinstance(members, dict) else None
-
-
-def _printable(text: str) -> str:
-    # It may end on a terminal, where control characters are commands.
-    return "".join(character if character.isprintable() else "?" for character in text[:500])

@@ -10,6 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 
 AUTHORIZATION_SERVER = "oauth-authorization-server"
 PROTECTED_RESOURCE = "oauth-protected-resource"
+OPENID_CONFIGURATION = "openid-configuration"
 
 
 def is_loopback(host: str | None) -> bool:
@@ -32,8 +33,6 @@ def check_issuer(issuer: str) -> str:
     parts = _absolute(issuer, "issuer")
     if parts.query or parts.fragment or "?" in issuer or "#" in issuer:
         raise ValueError("the issuer must have no query and no fragment")
-    if issuer.endswith("/"):
-        raise ValueError("the issuer must not end in a slash")
     return issuer
 
 
@@ -58,6 +57,24 @@ def check_jwks_uri(jwks_uri: str, issuer: str) -> str:
     if parts.scheme == "http" and urlsplit(issuer).scheme != "http":
         raise ValueError("the jwks_uri of an https issuer must be https")
     return jwks_uri
+
+
+def check_url(url: str, what: str) -> str:
+    """Return ``url`` unchanged if a secret may be sent to it: https, or http on this very machine.
+
+    ``what`` names it in the sentence of the ``ValueError`` that is raised otherwise.
+    """
+    _absolute(url, what)
+    return url
+
+
+def metadata_urls(issuer: str) -> tuple[str, str]:
+    """Return where the metadata of ``issuer`` may be: RFC 8414 §3.1 first, then OpenID Connect Discovery 1.0 §4.1.
+
+    Both take away a slash at the end of the issuer; OpenID's segment goes behind the path.
+    """
+    bare = issuer.rstrip("/")
+    return well_known(bare, AUTHORIZATION_SERVER), f"{bare}/.well-known/{OPENID_CONFIGURATION}"
 
 
 def well_known(identifier: str, name: str) -> str:

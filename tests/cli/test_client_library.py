@@ -16,7 +16,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from steelcut import client
+from steelcut import client, exchange
 from steelcut.client import RequestRefused, Token, UnexpectedAnswer, Unreachable, fetch, request_token
 
 GOOD = {"access_token": "a.b.c", "token_type": "Bearer", "expires_in": 60, "scope": "read"}
@@ -221,7 +221,7 @@ def test_other_statuses_are_unexpected(server: Scripted, status: int) -> None:
 
 def test_answer_without_end_is_cut_off(server: Scripted) -> None:
     """Memory stays bounded."""
-    server.answer(b" " * (client.MAX_ANSWER_BYTES + 1))
+    server.answer(b" " * (exchange.MAX_ANSWER_BYTES + 1))
     with pytest.raises(UnexpectedAnswer, match="more than 262144 bytes"):
         _request(server)
 

@@ -1,0 +1,147 @@
+"""One HTTP request and its answer, both within bounds: of time, of size, and of where a secret may go.
+
+Redirects are not followed: a secret goes to the URL that was named and nowhere else. Blocking; who must not block
+does it in a ``flight``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import ssl
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import httpx
+
+from steelcut.discovery import is_loopback
+
+TIMEOUT_SECONDS: Final = 10.0
+MAX_ANSWER_BYTES: Final = 256 * 1024
+
+# Issuers that live in this process, by origin: a test's own, see ``steelcut.testing``.
+_in_process: Final[dict[str, httpx.BaseTransport]] = {}
+
+
+class ClientError(Exception):
+    """What was asked for was not had; the message is a sentence without any secret."""
+
+
+class Unreachable(ClientError):
+    """No answer came: no connection, no TLS, no end within the time-out."""
+
+
+class UnexpectedAnswer(ClientError):
+    """An answer came that the standards do not allow, so nothing in it is used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back over HTTP: ``headers`` with lower-case names, the whole ``body``."""
+
+    url: str
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+    def json_object(self) -> dict[str, Any] | None:
+        """Return the JSON object in the body, or None when there is none."""
+        try:
+            members = json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+        return members if isinstance(members, dict) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """How to reach servers: over ``transport``, or else by sockets, with TLS as ``verify`` says.
+
+    ``verify`` is a context of ``ssl`` for a certification authority of one's own.
+    """
+
+    transport: httpx.BaseTransport | None = None
+    verify: ssl.SSLContext | None = None
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        form: Mapping[str, str | list[str]] | None = None,
+        timeout: float = TIMEOUT_SECONDS,
+        max_bytes: int = MAX_ANSWER_BYTES,
+    ) -> Answer:
+        """Send one request and read at most ``max_bytes`` of the answer, within ``timeout`` seconds in all.
+
+        Raises ``Unreachable`` and ``UnexpectedAnswer``.
+        """
+        deadline = time.monotonic() + timeout
+        body = bytearray()
+        # Uncompressed, so that the bound on the bytes read is the bound on the memory used.
+        sent = {"Accept": "application/json", **(headers or {}), "Accept-Encoding": "identity"}
+        try:
+            with (
+                self._open(url, timeout) as http,
+                http.stream(method, url, headers=sent, data=dict(form) if form else None) as response,
+            ):
+                if response.headers.get("content-encoding", "identity") != "identity":
+                    raise UnexpectedAnswer(f"{url} answered in a content encoding that was not asked for.")
+                for chunk in response.iter_raw():
+                    body += chunk
+                    if len(body) > max_bytes:
+                        raise UnexpectedAnswer(f"{url} answered with more than {max_bytes} bytes.")
+                    if time.monotonic() > deadline:
+                        raise Unreachable(f"{url} did not finish its answer within {timeout:g} seconds.")
+                return Answer(url, response.status_code, response.headers, bytes(body))
+        except httpx.TimeoutException:
+            raise Unreachable(f"{url} did not answer within {timeout:g} seconds.") from None
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise Unreachable(f"{url} cannot be reached: {_cause(error)}.") from None
+
+    def _open(self, url: str, timeout: float) -> httpx.Client:
+        parts = urlsplit(url)
+        return httpx.Client(
+            timeout=timeout,
+            follow_redirects=False,
+            transport=self.transport or _in_process.get(f"{parts.scheme}://{parts.netloc}"),
+            verify=self.verify or _tls(),
+            # A proxy from the environment cannot reach this machine's loopback address.
+            trust_env=not is_loopback(parts.hostname),
+        )
+
+
+@contextlib.contextmanager
+def in_process(origin: str, transport: httpx.BaseTransport) -> Iterator[None]:
+    """Answer whatever this process asks of ``origin`` (``https://host``) by ``transport``, until the block ends."""
+    before = _in_process.get(origin)
+    _in_process[origin] = transport
+    try:
+        yield
+    finally:
+        if before is None:
+            del _in_process[origin]
+        else:
+            _in_process[origin] = before
+
+
+def printable(text: str) -> str:
+    """Return the beginning of a stranger's ``text``, fit for a terminal, where control characters are commands."""
+    return "".join(character if character.isprintable() else "?" for character in text[:500])
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    # Reading the certification authorities takes longer than the request.
+    return httpx.create_ssl_context()
+
+
+def _cause(error: Exception) -> str:
+    text = re.sub(r"^\[[^\]]*\] ", "", printable(str(error)))  # without "[Errno 111] "
+    return text.rstrip(".") or type(error).__name__

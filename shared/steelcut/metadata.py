@@ -1,0 +1,79 @@
+"""What an authorization server and a protected resource say about themselves, asked for and checked.
+
+RFC 8414 §3, OpenID Connect Discovery 1.0 §4 for issuers that know only that, RFC 9728 §3.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from steelcut.discovery import (
+    AUTHORIZATION_SERVER,
+    PROTECTED_RESOURCE,
+    check_issuer,
+    check_url,
+    metadata_urls,
+    well_known,
+)
+from steelcut.exchange import TIMEOUT_SECONDS, Answer, Exchange, UnexpectedAnswer
+
+__all__ = [
+    "AUTHORIZATION_SERVER",
+    "PROTECTED_RESOURCE",
+    "issuer_metadata",
+    "resource_metadata",
+    "token_endpoint",
+]
+
+_CLIENT_ERRORS: Final = range(400, 500)
+
+
+def issuer_metadata(exchange: Exchange, issuer: str, *, timeout: float = TIMEOUT_SECONDS) -> dict[str, Any]:
+    """Return the metadata of ``issuer`` (RFC 8414 §3.2), from its OpenID configuration if it has no other.
+
+    Raises ``Unreachable``, ``UnexpectedAnswer``, and ``ValueError`` when ``issuer`` cannot name an issuer.
+    """
+    first, *others = metadata_urls(check_issuer(issuer))
+    answer = exchange.send("GET", first, timeout=timeout)
+    for url in others:
+        if answer.status in _CLIENT_ERRORS:
+            another = exchange.send("GET", url, timeout=timeout)
+            # When neither is there, the message names the one that the standard names.
+            answer = another if another.status == 200 else answer
+    metadata = _document(answer)
+    if metadata.get("issuer") != issuer:  # RFC 8414 §3.3: identical, or the metadata is somebody else's
+        raise UnexpectedAnswer(f"The metadata at {answer.url} belongs to another issuer than {issuer}.")
+    return metadata
+
+
+def token_endpoint(metadata: dict[str, Any]) -> str:
+    """Return the token endpoint that an issuer's ``metadata`` names. Raises ``UnexpectedAnswer``."""
+    endpoint, issuer = metadata.get("token_endpoint"), metadata.get("issuer")
+    if not isinstance(endpoint, str):
+        raise UnexpectedAnswer(f"The metadata of {issuer} names no token endpoint.")
+    try:
+        return check_url(endpoint, "token endpoint")
+    except ValueError as error:
+        raise UnexpectedAnswer(f"The metadata of {issuer} cannot be used: {error}.") from None
+
+
+def resource_metadata(
+    exchange: Exchange, resource: str, *, url: str | None = None, timeout: float = TIMEOUT_SECONDS
+) -> dict[str, Any]:
+    """Return the metadata of the protected ``resource`` (RFC 9728 §3.2), from ``url`` if a challenge named one.
+
+    Raises ``Unreachable`` and ``UnexpectedAnswer``, and ``ValueError`` when ``url`` may not be asked.
+    """
+    source = check_url(url or well_known(resource, PROTECTED_RESOURCE), "metadata URL")
+    answer = exchange.send("GET", source, timeout=timeout)
+    metadata = _document(answer)
+    if metadata.get("resource") != resource:  # §3.3
+        raise UnexpectedAnswer(f"The metadata at {source} belongs to another resource than {resource}.")
+    return metadata
+
+
+def _document(answer: Answer) -> dict[str, Any]:
+    metadata = answer.json_object()
+    if answer.status != 200 or metadata is None:
+        raise UnexpectedAnswer(f"{answer.url} gave no metadata (status {answer.status}).")
+    return metadata
