@@ -93,7 +93,7 @@ class Exchange:
             ):
                 if response.headers.get("content-encoding", "identity") != "identity":
                     raise UnexpectedAnswer(f"{url} answered in a content encoding that was not asked for.")
-                for chunk in response.iter_raw():
+                for chunk in response.iter_bytes():
                     body += chunk
                     if len(body) > max_bytes:
                         raise UnexpectedAnswer(f"{url} answered with more than {max_bytes} bytes.")
