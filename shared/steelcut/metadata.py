@@ -5,27 +5,10 @@ RFC 8414 §3, OpenID Connect Discovery 1.0 §4 for issuers that know only that, 
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
-from steelcut.discovery import (
-    AUTHORIZATION_SERVER,
-    PROTECTED_RESOURCE,
-    check_issuer,
-    check_url,
-    metadata_urls,
-    well_known,
-)
+from steelcut.discovery import PROTECTED_RESOURCE, check_issuer, check_url, metadata_urls, well_known
 from steelcut.exchange import TIMEOUT_SECONDS, Answer, Exchange, UnexpectedAnswer
-
-__all__ = [
-    "AUTHORIZATION_SERVER",
-    "PROTECTED_RESOURCE",
-    "issuer_metadata",
-    "resource_metadata",
-    "token_endpoint",
-]
-
-_CLIENT_ERRORS: Final = range(400, 500)
 
 
 def issuer_metadata(exchange: Exchange, issuer: str, *, timeout: float = TIMEOUT_SECONDS) -> dict[str, Any]:
@@ -36,10 +19,11 @@ def issuer_metadata(exchange: Exchange, issuer: str, *, timeout: float = TIMEOUT
     first, *others = metadata_urls(check_issuer(issuer))
     answer = exchange.send("GET", first, timeout=timeout)
     for url in others:
-        if answer.status in _CLIENT_ERRORS:
+        # A server in trouble is not one that has no metadata there.
+        if not _is_there(answer) and answer.status < 500 and answer.status != 429:
             another = exchange.send("GET", url, timeout=timeout)
             # When neither is there, the message names the one that the standard names.
-            answer = another if another.status == 200 else answer
+            answer = another if _is_there(another) else answer
     metadata = _document(answer)
     if metadata.get("issuer") != issuer:  # RFC 8414 §3.3: identical, or the metadata is somebody else's
         raise UnexpectedAnswer(f"The metadata at {answer.url} belongs to another issuer than {issuer}.")
@@ -70,6 +54,10 @@ def resource_metadata(
     if metadata.get("resource") != resource:  # §3.3
         raise UnexpectedAnswer(f"The metadata at {source} belongs to another resource than {resource}.")
     return metadata
+
+
+def _is_there(answer: Answer) -> bool:
+    return answer.status == 200 and answer.json_object() is not None
 
 
 def _document(answer: Answer) -> dict[str, Any]:
