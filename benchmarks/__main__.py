@@ -15,7 +15,7 @@ import orjson
 from benchmarks import counting, imports, slow_hashes, throughput
 from benchmarks.processes import fleet
 from benchmarks.table import Row, document, machine, show
-from steelcut_cli.embedded_postgres import EmbeddedPostgres
+from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres
 from tests.support.databases import Templates
 
 

@@ -17,7 +17,7 @@ from steelcut.service.connecting import database_of
 from tests.support.system import DOCUMENT, RESOURCE, System, running_system
 
 if TYPE_CHECKING:
-    from steelcut_cli.embedded_postgres import EmbeddedPostgres
+    from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres
     from tests.support.databases import Databases
 
 REQUESTS = 1000

@@ -14,7 +14,7 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from steelcut_cli.embedded_postgres import EmbeddedPostgres
+from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres
 from tests.support.databases import Databases, Templates
 from tests.support.system import System, running_system
 

@@ -17,7 +17,6 @@ from steelcut_cli import (
     calling,
     clients,
     database,
-    dev,
     documents,
     environment,
     keys,
@@ -28,6 +27,7 @@ from steelcut_cli import (
     transfer,
     unused,
 )
+from steelcut_cli.dev import command as dev
 from steelcut_cli.errors import Refusal
 
 EXIT_UNEXPECTED: Final = 1

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from auth_service.admin.merge_patch import merged
-from steelcut_cli.embedded_postgres import EmbeddedPostgres
+from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres
 from tests.admin.operators import kind, operating
 from tests.auth.test_database_outage import outage
 from tests.support.system import RESOURCE, System

@@ -13,7 +13,7 @@ import pytest
 
 from auth_service import audit, foreign_hashes
 from auth_service.audit import Caller, TokenEvent
-from steelcut_cli.embedded_postgres import EmbeddedPostgres
+from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres
 from tests.auth.test_database_outage import outage
 from tests.conftest import StartSystem
 from tests.support.foreign import SlowHashes, import_old_client

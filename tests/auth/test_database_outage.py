@@ -10,7 +10,7 @@ import asyncpg
 import httpx
 
 from steelcut.service.connecting import database_of
-from steelcut_cli.embedded_postgres import EmbeddedPostgres
+from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres
 from tests.support.system import GRANT, System
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from steelcut_cli import embedded_postgres
+from steelcut_cli.dev import embedded_postgres
 from tests.cli import terminal
 
 READY = "Both services keep running."

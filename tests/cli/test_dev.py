@@ -16,7 +16,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from steelcut_cli import dev_services, dev_setup
+from steelcut_cli.dev.services import PORTS_TRIED, choose_port
+from steelcut_cli.dev.setup import EXAMPLE
 from steelcut_cli.errors import Misuse
 from tests.cli import terminal
 from tests.cli.dev_process import READY, SERVICES, Dev, started
@@ -188,11 +189,11 @@ def test_named_port_that_is_busy_is_refused(dev: Dev, tmp_path: Path) -> None:
 def test_default_port_that_is_busy_gives_way(dev: Dev) -> None:
     """To the next free one."""
     busy = int(dev.variables["AUTH_PORT"])
-    chosen = dev_services.choose_port(None, busy)
-    assert busy < chosen < busy + dev_services.PORTS_TRIED
-    assert dev_services.choose_port(None, busy, taken=chosen) > chosen
+    chosen = choose_port(None, busy)
+    assert busy < chosen < busy + PORTS_TRIED
+    assert choose_port(None, busy, taken=chosen) > chosen
     with pytest.raises(Misuse):
-        dev_services.choose_port(busy, 8000)
+        choose_port(busy, 8000)
 
 
 def test_directory_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
@@ -237,4 +238,4 @@ def test_lost_secrets_are_said_at_once(tmp_path: Path, content: str | None, sent
 def test_example_document_is_the_one_in_the_examples() -> None:
     """Two copies, because an installed command has no checkout around it."""
     example = Path(__file__).parents[2] / "examples" / "protected_resource.json"
-    assert example.read_bytes() == dev_setup.EXAMPLE == DOCUMENT
+    assert example.read_bytes() == EXAMPLE == DOCUMENT

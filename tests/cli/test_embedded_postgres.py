@@ -14,15 +14,15 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from steelcut_cli import embedded_postgres
-from steelcut_cli.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError
-from steelcut_cli.locking import AlreadyInUse
+from steelcut_cli.dev import embedded_postgres
+from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError
+from steelcut_cli.dev.locking import AlreadyInUse
 
 # A parent as bad as can be: it starts a server and waits to be killed.
 PARENT = """
 import sys, time
 from pathlib import Path
-from steelcut_cli.embedded_postgres import EmbeddedPostgres
+from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres
 server = EmbeddedPostgres(Path(sys.argv[1]), fast=True)
 server.start()
 print(server.pid, flush=True)

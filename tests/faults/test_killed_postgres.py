@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 import asyncpg
 import pytest
 
-from steelcut_cli.embedded_postgres import EmbeddedPostgres
+from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres
 from tests.faults.history import check_tokens, settled
 from tests.faults.nursery import Life, Nursery, service_environment
 from tests.faults.operators import Operators

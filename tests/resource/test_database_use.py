@@ -14,7 +14,7 @@ from resource_service.app import create_app
 from resource_service.settings import ResourceSettings
 from steelcut.service.connecting import connect, database_of
 from steelcut.service.refusal import Refusal
-from steelcut_cli.embedded_postgres import EmbeddedPostgres
+from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres
 from tests.auth.test_database_outage import outage
 from tests.support.databases import Databases, Templates
 from tests.support.system import DOCUMENT, RESOURCE, System, running_system

@@ -10,7 +10,7 @@ import asyncpg
 
 from steelcut.service.connecting import database_of
 from steelcut.service.migrations import DatabaseAccess, upgrade
-from steelcut_cli.embedded_postgres import EmbeddedPostgres
+from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres
 
 AUTH_MIGRATIONS = "auth_service.migrations"
 RESOURCE_MIGRATIONS = "resource_service.migrations"

@@ -19,14 +19,14 @@ from auth_service.master_key import MasterKey
 from resource_service import documents
 from steelcut.service import migrations
 from steelcut.service.refusal import Refusal as ServiceRefusal
-from steelcut_cli import dev_state
 from steelcut_cli.connections import with_connection
+from steelcut_cli.dev import state
 from steelcut_cli.errors import Refusal
 
 if TYPE_CHECKING:
     from steelcut_cli.connections import Connection
-    from steelcut_cli.dev_state import Secrets, StateDirectory, Urls
-    from steelcut_cli.embedded_postgres import EmbeddedPostgres
+    from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres
+    from steelcut_cli.dev.state import Secrets, StateDirectory, Urls
 
 EXAMPLE: Final = b'{"about": "This is a protected resource"}\n'
 
@@ -37,7 +37,7 @@ def prepare(
     say: Say, directory: StateDirectory, postgres: EmbeddedPostgres, kept: Secrets, urls: Urls
 ) -> tuple[Secrets, dict[str, dict[str, str]]]:
     """Make what is missing, write ``dev.env``, and return the secrets and each service's environment."""
-    databases = dev_state.database_environment(kept, f"127.0.0.1:{postgres.port}", postgres.dsn())
+    databases = state.database_environment(kept, f"127.0.0.1:{postgres.port}", postgres.dsn())
     for service in ("auth", "resource"):
         say(f"{service} database", _migrate(service, databases))
     kept = with_connection(
@@ -48,9 +48,9 @@ def prepare(
         SecretStr(databases["RESOURCE_PUBLISHER_DATABASE_URL"]),
         lambda connection: _publish(say, connection, urls),
     )
-    public = dev_state.public_environment(urls)
-    caller = dev_state.caller_environment(kept, urls)
-    dev_state.write_private(directory.env_file, dev_state.env_file_text(caller, public, databases))
+    public = state.public_environment(urls)
+    caller = state.caller_environment(kept, urls)
+    state.write_private(directory.env_file, state.env_file_text(caller, public, databases))
     return kept, {
         "auth_service": _only(public | databases, "AUTH_", "AUTH_OWNER", "AUTH_BOOTSTRAP"),
         "resource_service": _only(public | databases, "RESOURCE_", "RESOURCE_OWNER", "RESOURCE_BOOTSTRAP"),
@@ -79,10 +79,10 @@ def _migrate(service: str, databases: dict[str, str]) -> str:
         bootstrap=databases[f"{prefix}_BOOTSTRAP_DATABASE_URL"],
     )
     try:
-        state = migrations.upgrade(access, f"{service}_service.migrations")
+        schema = migrations.upgrade(access, f"{service}_service.migrations")
     except ServiceRefusal as error:
         raise Refusal(f"{service} database: {error}") from None
-    return f"steelcut_{service}, revision {state.current}, owner steelcut_{service}_owner, run as steelcut_{service}"
+    return f"steelcut_{service}, revision {schema.current}, owner steelcut_{service}_owner, run as steelcut_{service}"
 
 
 async def _register(
@@ -99,20 +99,18 @@ async def _register(
     say("signing key", f"{signing.algorithm} {signing.kid}")
 
     known = {resource.name: resource for resource in await list_resources(connection)}
-    if dev_state.RESOURCE not in known:
-        await create_resource(
-            connection, terminal_actor(), dev_state.RESOURCE, urls.document, dev_state.SCOPES
-        )
-    elif known[dev_state.RESOURCE].identifier != urls.document:
+    if state.RESOURCE not in known:
+        await create_resource(connection, terminal_actor(), state.RESOURCE, urls.document, state.SCOPES)
+    elif known[state.RESOURCE].identifier != urls.document:
         # The identifier is the URL under which clients see the resource, and today's port is another one.
-        await update_resource(connection, terminal_actor(), dev_state.RESOURCE, {"identifier": urls.document})
-    say("resource", f"{dev_state.RESOURCE}, scopes {' '.join(dev_state.SCOPES)}, identifier {urls.document}")
+        await update_resource(connection, terminal_actor(), state.RESOURCE, {"identifier": urls.document})
+    say("resource", f"{state.RESOURCE}, scopes {' '.join(state.SCOPES)}, identifier {urls.document}")
 
     if not kept.client_id or not await _is_registered(connection, kept.client_id):
-        grants = {dev_state.RESOURCE: dev_state.SCOPES}
-        new = await create_client(connection, terminal_actor(), dev_state.CLIENT_NAME, grants)
+        grants = {state.RESOURCE: state.SCOPES}
+        new = await create_client(connection, terminal_actor(), state.CLIENT_NAME, grants)
         kept = directory.keep_client(kept, new.client.client_id, new.secret)
-    say("client", f"{dev_state.CLIENT_NAME}, id {kept.client_id}")
+    say("client", f"{state.CLIENT_NAME}, id {kept.client_id}")
     return kept
 
 
@@ -126,7 +124,7 @@ async def _is_registered(connection: Connection, client_id: str) -> bool:
 
 async def _publish(say: Say, connection: Connection, urls: Urls) -> None:
     """Publish the example, unless the person at the terminal has published something else there."""
-    published = await documents.list_documents(connection, dev_state.RESOURCE)
+    published = await documents.list_documents(connection, state.RESOURCE)
     if not any(document.key is None for document in published):
-        await documents.publish(connection, dev_state.RESOURCE, None, EXAMPLE)
+        await documents.publish(connection, state.RESOURCE, None, EXAMPLE)
     say("document", urls.document)

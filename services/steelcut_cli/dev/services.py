@@ -15,7 +15,7 @@ from typing import Final
 
 import httpx
 
-from steelcut_cli import child_processes
+from steelcut_cli.dev import child_processes
 from steelcut_cli.errors import Misuse, Refusal
 
 READY_SECONDS: Final = 30.0

@@ -20,9 +20,9 @@ from steelcut_cli import output
 from steelcut_cli.errors import Refusal
 
 if TYPE_CHECKING:
-    from steelcut_cli.dev_services import Service
-    from steelcut_cli.dev_state import Secrets, StateDirectory, Urls
-    from steelcut_cli.embedded_postgres import EmbeddedPostgres
+    from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres
+    from steelcut_cli.dev.services import Service
+    from steelcut_cli.dev.state import Secrets, StateDirectory, Urls
 
 EXAMPLES: Final = output.examples(
     "steelcut dev",
@@ -70,9 +70,9 @@ def dev(
 
     Writes all variables to .steelcut/dev.env, so that every other steelcut command and curl can use the system.
     """
-    from steelcut_cli.dev_state import StateDirectory
-    from steelcut_cli.dev_walk import walk
-    from steelcut_cli.locking import AlreadyInUse, lock
+    from steelcut_cli.dev.locking import AlreadyInUse, lock
+    from steelcut_cli.dev.state import StateDirectory
+    from steelcut_cli.dev.walk import walk
 
     console = output.console()
     directory = StateDirectory(state.absolute())
@@ -111,13 +111,13 @@ def _system(
     stop_if_asked: Callable[[], None],
 ) -> Iterator[tuple[Urls, Secrets, list[Service], EmbeddedPostgres]]:
     """Run everything; at the end stop it in order: resource service, auth service, PostgreSQL."""
-    from steelcut_cli import dev_services
-    from steelcut_cli.dev_setup import prepare
-    from steelcut_cli.dev_state import Urls
-    from steelcut_cli.embedded_postgres import EmbeddedPostgres
+    from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres
+    from steelcut_cli.dev.services import choose_port, start
+    from steelcut_cli.dev.setup import prepare
+    from steelcut_cli.dev.state import Urls
 
-    first = dev_services.choose_port(auth_port, AUTH_PORT, taken=resource_port)
-    urls = Urls(first, dev_services.choose_port(resource_port, RESOURCE_PORT, taken=first))
+    first = choose_port(auth_port, AUTH_PORT, taken=resource_port)
+    urls = Urls(first, choose_port(resource_port, RESOURCE_PORT, taken=first))
     for port, wanted, default in (
         (first, auth_port, AUTH_PORT),
         (urls.resource_port, resource_port, RESOURCE_PORT),
@@ -141,7 +141,7 @@ def _system(
             log = directory.log(module)
             url = urls.issuer if module == "auth_service" else urls.base_url
             say(module.replace("_", " "), f"{url}  (docs: {url}/docs, log: {_shown(log)})")
-            service = dev_services.start(module, url, log, environments[module])
+            service = start(module, url, log, environments[module])
             stack.callback(_stop, service)
             services.append(service)
         for service in services:
@@ -151,7 +151,7 @@ def _system(
 
 
 def _stop(service: Service) -> None:
-    from steelcut_cli.child_processes import interrupts_held_back
+    from steelcut_cli.dev.child_processes import interrupts_held_back
 
     with interrupts_held_back():
         service.stop()
@@ -161,7 +161,7 @@ def _watch(
     services: list[Service], postgres: EmbeddedPostgres, stop_if_asked: Callable[[], None]
 ) -> NoReturn:
     """Wait for a signal, which raises :class:`Stopped`; raise :class:`Refusal` when a child ends by itself."""
-    from steelcut_cli.dev_services import last_line
+    from steelcut_cli.dev.services import last_line
 
     while True:
         stop_if_asked()

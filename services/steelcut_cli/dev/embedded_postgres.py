@@ -21,9 +21,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, Self
 
-from steelcut_cli import child_processes
+from steelcut_cli.dev import child_processes
+from steelcut_cli.dev.locking import AlreadyInUse, lock
 from steelcut_cli.errors import Refusal
-from steelcut_cli.locking import AlreadyInUse, lock
 
 SUPERUSER: Final = "postgres"
 HOST: Final = "127.0.0.1"

@@ -15,7 +15,7 @@ from rich.text import Text
 from steelcut import client
 from steelcut.discovery import AUTHORIZATION_SERVER, well_known
 from steelcut_cli import output
-from steelcut_cli.dev_state import SCOPES, Secrets, Urls
+from steelcut_cli.dev.state import SCOPES, Secrets, Urls
 from steelcut_cli.errors import Refusal
 
 TIMEOUT_SECONDS: Final = 10.0
