@@ -11,16 +11,12 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
-from steelcut_cli import (
+from steelcut_cli import calling, database, documents, environment, output
+from steelcut_cli.administration import (
     admin,
     audit,
-    calling,
     clients,
-    database,
-    documents,
-    environment,
     keys,
-    output,
     resources,
     scopes,
     secrets,

@@ -149,8 +149,8 @@ async def test_walks_all_pages(steelcut: Steelcut, monkeypatch: pytest.MonkeyPat
     await steelcut("resources", "create", "api", "-s", "read")
     for name in ("a", "b", "c"):
         await steelcut("clients", "create", name, "--client-id", name, "-g", "api=read")
-    monkeypatch.setattr("steelcut_cli.clients.PAGE", 2)
-    monkeypatch.setattr("steelcut_cli.resources.PAGE", 2)
+    monkeypatch.setattr("steelcut_cli.administration.clients.PAGE", 2)
+    monkeypatch.setattr("steelcut_cli.administration.resources.PAGE", 2)
     for command in (("clients", "list"), ("resources", "callers", "api")):
         listed = await steelcut(*command, "--json")
         assert [row["client_id"] for row in listed.json] == ["a", "b", "c"]

@@ -8,11 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from steelcut_cli import output, secrets, times
-from steelcut_cli.client_options import either, parse_grants, parse_metadata, parse_ungrants, regranted
+from steelcut_cli import output
+from steelcut_cli.administration import secrets, times
+from steelcut_cli.administration.client_options import (
+    either,
+    parse_grants,
+    parse_metadata,
+    parse_ungrants,
+    regranted,
+)
+from steelcut_cli.administration.pages import PAGE
+from steelcut_cli.administration.resources import Lifetime
 from steelcut_cli.errors import Misuse
-from steelcut_cli.pages import PAGE
-from steelcut_cli.resources import Lifetime
 
 if TYPE_CHECKING:
     from auth_service.administration.clients import ClientChanges

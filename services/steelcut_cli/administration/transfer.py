@@ -158,7 +158,7 @@ def django_oauth_toolkit(
 ) -> None:
     """Take the applications of django-oauth-toolkit that use client credentials. Reads AUTH_ADMIN_DATABASE_URL."""
     from auth_service.transfer import django_oauth_toolkit as reader
-    from steelcut_cli.client_options import parse_grants
+    from steelcut_cli.administration.client_options import parse_grants
     from steelcut_cli.documents import read_file
 
     base_url = _base_url(create_resources)

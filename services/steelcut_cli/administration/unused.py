@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from steelcut_cli import output
-from steelcut_cli.pages import PAGE, every
+from steelcut_cli.administration.pages import PAGE, every
 
 if TYPE_CHECKING:
     from auth_service.queries.clients import ClientRow

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from steelcut_cli import output, times
+from steelcut_cli import output
+from steelcut_cli.administration import times
+from steelcut_cli.administration.pages import PAGE
 from steelcut_cli.errors import Refusal
-from steelcut_cli.pages import PAGE
 
 if TYPE_CHECKING:
     from auth_service.administration.audit_search import Follower

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from steelcut_cli import output, times
+from steelcut_cli import output
+from steelcut_cli.administration import times
 
 if TYPE_CHECKING:
     from auth_service.administration.secrets import AddedSecret

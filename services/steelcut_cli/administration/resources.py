@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from steelcut_cli import output
-from steelcut_cli.client_options import either
+from steelcut_cli.administration.client_options import either
+from steelcut_cli.administration.pages import PAGE, every
 from steelcut_cli.errors import Misuse
-from steelcut_cli.pages import PAGE, every
 
 if TYPE_CHECKING:
     from auth_service.administration.resources import ResourceChanges

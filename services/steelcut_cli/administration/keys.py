@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from steelcut_cli import output
-from steelcut_cli.master_keys import reseal, store_master_key
+from steelcut_cli.administration.master_keys import reseal, store_master_key
 
 if TYPE_CHECKING:
     from auth_service.administration.keys import KeySummary, Rotation

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from steelcut_cli import output, secrets
+from steelcut_cli import output
+from steelcut_cli.administration import secrets
 
 app = typer.Typer(no_args_is_help=True, help="The admin API /admin/v1, and the clients that may call it.")
 
