@@ -72,12 +72,14 @@ $(runnable): requirements.lock pyproject.toml
 	  echo "Steelcut needs Python 3.11 or newer, and $(PYTHON) is not. Try: make PYTHON=python3.13" >&2; exit 1; }
 	@test -e $@ || { echo "Making the environment in $(VENV): once, and half a minute."; \
 	  $(PYTHON) -m venv --clear $(environment) || { echo "On Debian: apt-get install python3-venv" >&2; exit 1; }; }
-	@awk '/^# section: / {wanted = ($$3 != "development")} wanted' requirements.lock >$(environment)/runnable.lock
+	@awk '/^# section: / {wanted = ($$3 !~ /^(development|manual)$$/)} wanted' requirements.lock >$(environment)/runnable.lock
 	@$(pip) install --no-compile --no-deps --require-hashes --requirement $(environment)/runnable.lock
 	@$(pip) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(installed): $(runnable)
+$(installed): $(runnable) tools/node/package.json
 	@test -e $@ || echo "Adding what the tests and checks need: once, and half a minute."
-	@$(pip) install --no-compile --no-deps --require-hashes --requirement requirements.lock
+	@awk '/^# section: / {wanted = ($$3 != "manual")} wanted' requirements.lock >$(environment)/installed.lock
+	@$(pip) install --no-compile --no-deps --require-hashes --requirement $(environment)/installed.lock
+	@$(bin)/python tools/node_packages.py install $(environment)/node
 	@touch $@

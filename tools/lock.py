@@ -32,6 +32,7 @@ SECTIONS = {
     "embedded": "the PostgreSQL of `make run` and of the tests",
     "build": "what turns the source into a wheel",
     "development": "the tests and the checks",
+    "manual": "what `make docs` builds the manual with",
 }
 PIN = re.compile(r"^(?P<name>[a-z0-9][a-z0-9._-]*)==")
 
@@ -84,7 +85,8 @@ def render(preferred: str) -> str:
         "server": resolve("pyproject.toml", "--extra", "server", constraints=everything),
         "embedded": resolve("pyproject.toml", "--extra", "embedded", constraints=everything),
         "build": resolve("-", constraints=everything, stdin=build_requires),
-        "development": everything,
+        "development": resolve("pyproject.toml", "--extra", "dev", constraints=everything),
+        "manual": everything,
     }
     left = entries(everything)
     body = ""

