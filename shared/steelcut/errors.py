@@ -27,7 +27,7 @@ class OAuthError(Exception):
     def __init__(self, reason: str = "", *, headers: Mapping[str, str] | None = None) -> None:
         """Take the true ``reason``, for the log, and the ``headers`` only this instance knows."""
         super().__init__(reason or self.description)
-        self.reason = reason or type(self).__name__
+        self.reason: str = reason or type(self).__name__
         self._headers = headers or {}
 
     def headers(self) -> dict[str, str]:

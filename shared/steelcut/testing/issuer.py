@@ -54,7 +54,7 @@ class Issuer:
 
         Raises ``ValueError`` when ``url`` cannot name an issuer, or for another algorithm.
         """
-        self.url = discovery.check_issuer(url)
+        self.url: str = discovery.check_issuer(url)
         self.algorithm = algorithm
         self.clock = clock
         #: What was asked of it, in order: ``"GET /jwks"``.
