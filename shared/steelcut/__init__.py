@@ -1,17 +1,25 @@
 """Steelcut: OAuth 2.0 client credentials, for those who call and those who guard.
 
-To call, ``request_token`` and ``fetch``; to guard, ``KeySource``, ``Verifier`` and ``Guard``. This much needs httpx
-and PyJWT's cryptography alone; ``steelcut.service`` is what the two services stand on and needs the extra ``server``.
+To call, ``ClientCredentials`` and, for scripts, ``fetch_json`` and ``request_token``; to guard, ``KeySource``,
+``Verifier`` and ``Guard``. This much needs httpx and PyJWT's cryptography alone; ``steelcut.service`` is what the two
+services stand on and needs the extra ``server``.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from steelcut.client import ClientCredentials as ClientCredentials
     from steelcut.client import RequestRefused as RequestRefused
+    from steelcut.client import Retries as Retries
+    from steelcut.client import SecretUnavailable as SecretUnavailable
     from steelcut.client import Token as Token
+    from steelcut.client import TokenCache as TokenCache
     from steelcut.client import fetch as fetch
+    from steelcut.client import fetch_json as fetch_json
+    from steelcut.client import fetch_json_async as fetch_json_async
     from steelcut.client import request_token as request_token
+    from steelcut.client import request_token_async as request_token_async
     from steelcut.errors import OAuthError as OAuthError
     from steelcut.errors import TemporarilyUnavailable as TemporarilyUnavailable
     from steelcut.exchange import ClientError as ClientError
@@ -26,10 +34,17 @@ if TYPE_CHECKING:
 # service an HTTP client.
 _HOMES = {
     "steelcut.client": (
+        "ClientCredentials",
         "RequestRefused",
+        "Retries",
+        "SecretUnavailable",
         "Token",
+        "TokenCache",
         "fetch",
+        "fetch_json",
+        "fetch_json_async",
         "request_token",
+        "request_token_async",
     ),
     "steelcut.exchange": ("ClientError", "UnexpectedAnswer", "Unreachable"),
     "steelcut.errors": ("OAuthError", "TemporarilyUnavailable"),

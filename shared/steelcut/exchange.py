@@ -13,6 +13,8 @@ import ssl
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -29,7 +31,14 @@ _in_process: Final[dict[str, httpx.BaseTransport]] = {}
 
 
 class ClientError(Exception):
-    """What was asked for was not had; the message is a sentence without any secret."""
+    """What was asked for was not had; the message is a sentence without any secret.
+
+    ``status`` is the HTTP status of the answer, None when there was none or it says nothing of the failure.
+    ``retry_after`` is for how many seconds the server asked to be left alone, None when it did not.
+    """
+
+    status: int | None = None
+    retry_after: float | None = None
 
 
 class Unreachable(ClientError):
@@ -38,6 +47,11 @@ class Unreachable(ClientError):
 
 class UnexpectedAnswer(ClientError):
     """An answer came that the standards do not allow, so nothing in it is used."""
+
+    def __init__(self, message: str, *, status: int | None = None, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.retry_after = retry_after
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +62,11 @@ class Answer:
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
+
+    @property
+    def retry_after(self) -> float | None:
+        """For how many seconds from now the server asks to be left alone, None when it does not say."""
+        return retry_after_seconds(self.headers.get("retry-after", ""), now=time.time())
 
     def json_object(self) -> dict[str, Any] | None:
         """Return the JSON object in the body, or None when there is none."""
@@ -101,9 +120,11 @@ class Exchange:
                         raise Unreachable(f"{url} did not finish its answer within {timeout:g} seconds.")
                 return Answer(url, response.status_code, response.headers, bytes(body))
         except httpx.TimeoutException:
-            raise Unreachable(f"{url} did not answer within {timeout:g} seconds.") from None
+            failure = Unreachable(f"{url} did not answer within {timeout:g} seconds.")
         except (httpx.TransportError, httpx.InvalidURL) as error:
-            raise Unreachable(f"{url} cannot be reached: {_cause(error)}.") from None
+            failure = Unreachable(f"{url} cannot be reached: {_cause(error)}.")
+        # Out here, so that it has no context: httpx's error holds the request, and that the secret.
+        raise failure
 
     def _open(self, url: str, timeout: float) -> httpx.Client:
         parts = urlsplit(url)
@@ -129,6 +150,21 @@ def in_process(origin: str, transport: httpx.BaseTransport) -> Iterator[None]:
             del _in_process[origin]
         else:
             _in_process[origin] = before
+
+
+def retry_after_seconds(value: str, *, now: float) -> float | None:
+    """Return how many seconds a Retry-After header asks for (RFC 9110 §10.2.3), None when it cannot be read.
+
+    ``now`` is in epoch seconds, for a header that holds a date; one that has passed asks for nothing: 0.
+    """
+    if re.fullmatch(r"[0-9]{1,9}", value):
+        return float(value)
+    try:
+        moment = parsedate_to_datetime(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    # RFC 9110 §5.6.7: a date without a zone is one of Greenwich.
+    return max(0.0, (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now)
 
 
 def printable(text: str) -> str:

@@ -48,7 +48,8 @@ class Flight(Generic[T]):
 
     def in_the_air(self) -> bool:
         """Say whether the work is still being done; in a forked child it is not, whatever it was in the parent."""
-        return not self._future.done() and self._process == os.getpid()
+        # The process first: in a forked child a thread that is not there may hold the lock of the future.
+        return self._process == os.getpid() and not self._future.done()
 
     def landed(self) -> bool:
         """Say whether ``result`` has an answer."""

@@ -36,9 +36,13 @@ def token_endpoint(metadata: dict[str, Any]) -> str:
     if not isinstance(endpoint, str):
         raise UnexpectedAnswer(f"The metadata of {issuer} names no token endpoint.")
     try:
-        return check_url(endpoint, "token endpoint")
+        check_url(endpoint, "token endpoint")
+        if endpoint.lower().startswith("http:") and str(issuer).lower().startswith("https:"):
+            # A server elsewhere must not send the secret to whoever listens on this machine.
+            raise ValueError("the token endpoint of an https issuer must be https")  # noqa: TRY301
     except ValueError as error:
         raise UnexpectedAnswer(f"The metadata of {issuer} cannot be used: {error}.") from None
+    return endpoint
 
 
 def resource_metadata(
@@ -63,5 +67,9 @@ def _is_there(answer: Answer) -> bool:
 def _document(answer: Answer) -> dict[str, Any]:
     metadata = answer.json_object()
     if answer.status != 200 or metadata is None:
-        raise UnexpectedAnswer(f"{answer.url} gave no metadata (status {answer.status}).")
+        raise UnexpectedAnswer(
+            f"{answer.url} gave no metadata (status {answer.status}).",
+            status=answer.status,
+            retry_after=answer.retry_after,
+        )
     return metadata

@@ -96,7 +96,7 @@ def test_clients_of_this_process_find_it_within_the_block() -> None:
         assert issuer.requests.count("POST /token") == 1
     with pytest.raises(Unreachable):
         request_token(
-            client_id="reports", client_secret="s3cret", token_url="http://127.0.0.1:9/token", timeout=1
+            client_id="reports", client_secret="s3cret", token_url="http://127.0.0.1:9/token", retries=None
         )
 
 

@@ -17,7 +17,14 @@ from urllib.parse import parse_qs
 import pytest
 
 from steelcut import client, exchange
-from steelcut.client import RequestRefused, Token, UnexpectedAnswer, Unreachable, fetch, request_token
+from steelcut.client import (
+    RequestRefused,
+    Token,
+    UnexpectedAnswer,
+    Unreachable,
+    fetch,
+    request_token,
+)
 
 GOOD = {"access_token": "a.b.c", "token_type": "Bearer", "expires_in": 60, "scope": "read"}
 
@@ -81,7 +88,13 @@ def _serving() -> Iterator[Scripted]:
 
 
 def _request(server: Scripted, **options: Any) -> Token:
-    given = {"client_id": "id", "client_secret": "secret-word", "token_url": f"{server.url}/token", **options}
+    given = {
+        "client_id": "id",
+        "client_secret": "secret-word",
+        "token_url": f"{server.url}/token",
+        "retries": None,
+        **options,
+    }
     return request_token(**given)
 
 
@@ -254,7 +267,9 @@ def test_server_that_hangs_up(server: Scripted) -> None:
 def test_nobody_there() -> None:
     """One sentence."""
     with pytest.raises(Unreachable, match="cannot be reached: Connection refused"):
-        request_token(client_id="id", client_secret="secret", token_url="http://127.0.0.1:1/token")
+        request_token(
+            client_id="id", client_secret="secret", token_url="http://127.0.0.1:1/token", retries=None
+        )
 
 
 @pytest.mark.parametrize(
