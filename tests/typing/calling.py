@@ -42,7 +42,7 @@ def family(
 
 def mistakes(token: steelcut.Token) -> None:
     """What would go wrong at run time is seen before."""
-    steelcut.request_token(client_id="id")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    steelcut.request_token(client_id="id")
     steelcut.fetch("https://api.example.com/", token.value)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     token.value = "other"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
     steelcut.fetch_jsn()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
