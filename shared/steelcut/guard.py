@@ -38,19 +38,30 @@ class Guard:
         self._audience = audience
         self._resource_metadata = resource_metadata
 
-    async def admit(self, authorization: Sequence[str], *, scope: str) -> Claims:
+    async def admit(
+        self,
+        authorization: Sequence[str],
+        *,
+        scope: str | None = None,
+        scopes: Sequence[str] = (),
+        any_of: Sequence[str] = (),
+    ) -> Claims:
         """Return the claims of a request whose Authorization headers are ``authorization``, one value each.
 
         Raises a ``BearerError`` that carries its challenge: ``NoCredentials``, ``MalformedAuthorization``,
         ``InvalidToken``, or ``InsufficientScope`` when the token does not grant ``scope``. Raises
         ``TemporarilyUnavailable`` when no key of the issuer is known.
         """
+        scopes = scopes if scope is None else (*scopes, scope)
         try:
             claims = await self._verifier.verify(bearer_token(authorization), audience=self._audience)
-            if scope not in claims.scopes:
-                raise InsufficientScope(f"the token does not grant {scope}")
+            for needed in scopes:
+                if needed not in claims.scopes:
+                    raise InsufficientScope(f"the token does not grant {needed}")
+            if any_of and claims.scopes.isdisjoint(any_of):
+                raise InsufficientScope(f"the token grants none of {' '.join(any_of)}")
         except BearerError as refusal:
-            challenge = self._challenge(refusal, scope)
+            challenge = self._challenge(refusal, " ".join([*scopes, *any_of]))
             raise type(refusal)(refusal.reason, headers={"WWW-Authenticate": challenge}) from refusal
         return claims
 
@@ -61,7 +72,7 @@ class Guard:
         if not isinstance(refusal, NoCredentials):
             parameters["error"] = refusal.error
             parameters["error_description"] = refusal.description
-        if not isinstance(refusal, MalformedAuthorization):
+        if scope and not isinstance(refusal, MalformedAuthorization):
             parameters["scope"] = scope
         parameters["resource_metadata"] = self._resource_metadata or discovery.well_known(
             self._audience, discovery.PROTECTED_RESOURCE
