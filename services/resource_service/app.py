@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from starlette.routing import Route
 
 from resource_service.document_endpoint import DocumentRoute
+from resource_service.forward_auth import ForwardAuthRoute
 from resource_service.metadata import metadata_path, protected_resource_metadata
 from resource_service.openapi import describe
 from resource_service.settings import ResourceSettings
@@ -55,6 +56,7 @@ def create_app(settings: ResourceSettings | None = None, log: Logger | None = No
     # The documents stand first: they are what is asked for.
     app.router.routes[:0] = [
         DocumentRoute(),
+        ForwardAuthRoute(),
         Route(metadata_path(settings), protected_resource_metadata, methods=["GET"]),
     ]
     add_health(app, {"database": lambda: _database(app), "issuer_keys": lambda: _issuer_keys(app)})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from steelcut.errors import OAuthError
+from steelcut.errors import MalformedAuthorization, OAuthError
 
 
 class NotFound(OAuthError):
@@ -33,6 +33,30 @@ class MalformedPrecondition(OAuthError):
     description = (
         "If-Match and If-None-Match are a * or a list of entity tags, each in double quotes as in ETag."
     )
+
+
+class MalformedDemand(OAuthError):
+    """The query of /verify, which the configuration of a proxy writes, cannot be read: then nobody passes."""
+
+    error = "invalid_request"
+    description = (
+        "The query must have resource, and may have scope and any_scope: each once, percent-encoded. "
+        "The log says what is wrong with it."
+    )
+
+
+class UnreadableCredentials(MalformedAuthorization):
+    """``MalformedAuthorization`` for a proxy: of the 4xx nginx hands on 401 and 403, and makes a 500 of the others."""
+
+    status = 401
+
+
+class UntoldClient(OAuthError):
+    """The token is good, but the name of its client would not reach the service behind the proxy as it is."""
+
+    error = "access_denied"
+    description = "The client id of this access token cannot stand in a header: it cannot pass this proxy."
+    status = 403
 
 
 class PartialContent(OAuthError):

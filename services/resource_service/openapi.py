@@ -5,6 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from resource_service.document_endpoint import READ_SCOPE
+from resource_service.forward_auth import (
+    CLIENT_ID_HEADER,
+    EXPIRES_HEADER,
+    SCOPE_HEADER,
+)
+from resource_service.forward_auth import PATH as VERIFY_PATH
 from resource_service.metadata import metadata_path
 from resource_service.publishing_endpoint import WRITE_SCOPE
 from steelcut.service.asgi import TRACE_HEADER
@@ -18,11 +24,15 @@ _BEARER = "access_token"
 _ENTITY_TAGS_PATTERN = r'^(\*|(W/)?"[!#-~]*"(, *(W/)?"[!#-~]*")*)$'
 _NAME_PATTERN = "^[A-Za-z0-9][A-Za-z0-9._~-]{0,127}$"
 
+# RFC 6749 §3.3
+_SCOPES_PATTERN = r"^[!#-\[\]-~]+( [!#-\[\]-~]+)*$"
+
 _ERROR_CODES = [
     "invalid_request",
     "unauthorized",
     "invalid_token",
     "insufficient_scope",
+    "access_denied",
     "not_found",
     "precondition_failed",
     "temporarily_unavailable",
@@ -51,6 +61,7 @@ def _paths(settings: ResourceSettings) -> dict[str, Any]:
     return {
         "/{resource}": _document_path(settings, "resource"),
         "/{resource}/{key}": _document_path(settings, "resource", "key"),
+        VERIFY_PATH: {"get": _verify_operation()},
         metadata_path(settings): {
             "parameters": [_path_parameter("resource")],
             "get": {
@@ -110,6 +121,54 @@ def _document_operation(operation_id: str, summary: str) -> dict[str, Any]:
             "404": _answer("There is no such document", "Error"),
             "503": _answer("The service cannot answer now; try again", "Error", "Retry-After"),
         },
+    }
+
+
+def _verify_operation() -> dict[str, Any]:
+    return {
+        "operationId": "verify",
+        "summary": "Forward authentication: ask for a proxy whether a request may pass",
+        "description": (
+            "Takes the caller's headers, and this query from the proxy's configuration. "
+            "Any method asks the same; content is not looked at."
+        ),
+        "tags": ["forward authentication"],
+        "security": [{_BEARER: []}],
+        "parameters": [
+            {
+                "name": "resource",
+                "in": "query",
+                "required": True,
+                "description": "What the proxy guards: its identifier, or the name of a resource of this service",
+                "schema": {"type": "string", "pattern": _NAME_PATTERN, "examples": ["api_v0.0.1"]},
+            },
+            _scopes_parameter("scope", "Scopes that the token must all have, a space between them"),
+            _scopes_parameter("any_scope", "Scopes of which the token must have one, a space between them"),
+        ],
+        "responses": {
+            "200": {
+                "description": "The request may pass; the headers are for the service behind the proxy",
+                "headers": _headers(CLIENT_ID_HEADER, SCOPE_HEADER, EXPIRES_HEADER, "Cache-Control"),
+            },
+            "400": _answer("The proxy's configuration has written another query than this", "Error"),
+            "401": _answer(
+                "No token, or none that is good there; also for a credential that is not one Bearer token, "
+                "because nginx hands no 400 on (RFC 6750 §3.1)",
+                "Error",
+                "WWW-Authenticate",
+            ),
+            "403": _answer("The token grants too little (RFC 6750 §3.1)", "Error", "WWW-Authenticate"),
+            "503": _answer("The service cannot answer now; try again", "Error", "Retry-After"),
+        },
+    }
+
+
+def _scopes_parameter(name: str, description: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": "query",
+        "description": description,
+        "schema": {"type": "string", "pattern": _SCOPES_PATTERN, "examples": ["read"]},
     }
 
 

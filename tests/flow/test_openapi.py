@@ -73,11 +73,14 @@ async def test_the_resource_server_does_what_its_description_says(start_system: 
         '[[operations]]\ninclude-method = ["PUT", "DELETE"]\n'
         "[operations.checks.positive_data_acceptance]\n"
         'expected-statuses = ["2xx", "3xx", "400", "401", "403", "404", "412", "5xx"]\n'
+        # Any method asks the same there; one is described.
+        '[[operations]]\ninclude-path = "/verify"\nchecks.unsupported_method.enabled = false\n'
     )
     await _explore(system.resource_base, config, tmp_path)
     statuses = _statuses(system)
     for path in (f"/{RESOURCE}", f"/{RESOURCE}/{RESOURCE}"):
         assert {200, 204, 400, 401, 404, 405, 412, 415} <= statuses[path]
+    assert {200, 400, 401} <= statuses["/verify"]
     assert not {status for path in statuses.values() for status in path if status >= 500}
 
 

@@ -92,6 +92,20 @@ async def test_served_document_costs_one_statement(
         assert len(statements.new()) == 1, (method, path, headers)
 
 
+async def test_forward_authentication_costs_no_statement(
+    observed: tuple[System, Statements], client: httpx.AsyncClient
+) -> None:
+    """What stands behind a proxy is not in this database: whether a request may pass there is the token's to say."""
+    system, statements = observed
+    bearer = await _bearer(system)
+    url = f"/verify?resource={RESOURCE}"
+    await client.get(PATH, headers=bearer)
+    statements.new()
+    for query, headers, status in (("", bearer, 200), ("", {}, 401), ("&scope=write", bearer, 403)):
+        assert (await client.get(url + query, headers=headers)).status_code == status
+    assert statements.new() == []
+
+
 async def test_change_costs_as_many_statements_as_it_must(
     observed: tuple[System, Statements], client: httpx.AsyncClient
 ) -> None:
