@@ -1,0 +1,50 @@
+"""Fixtures: both services, a service that knows nothing of tokens, and proxies before it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from auth_service.administration.resources import create_resource
+from tests.proxy.upstream import Upstream
+from tests.support.databases import Templates
+from tests.support.system import ACTOR, System, running_system
+from tools.proxies import NotToBeHadError, Program, find
+
+# As in the examples.
+ORDERS: Final = "https://orders.example.com"
+
+
+@pytest.fixture(scope="package")
+async def guarded_system(templates: Templates) -> AsyncIterator[System]:
+    """Both services, with a resource that lies behind a proxy and not in the resource service."""
+    databases = await templates.clone()
+    async with running_system(databases) as system:
+        await system.as_admin(lambda c: create_resource(c, ACTOR, "orders", ORDERS, ["read", "write"]))
+        yield system
+    await templates.drop(databases)
+
+
+@pytest.fixture
+def upstream(shared_upstream: Upstream) -> Upstream:
+    """The service behind the proxies, which nothing has reached yet."""
+    shared_upstream.seen.clear()
+    return shared_upstream
+
+
+@pytest.fixture(scope="package")
+def shared_upstream() -> Upstream:
+    """The service behind the proxies."""
+    return Upstream()
+
+
+def program(name: str) -> Program:
+    """Return a proxy to run, or skip the test with the reason why there is none."""
+    try:
+        return find(name, Path(sys.prefix))
+    except NotToBeHadError as reason:
+        pytest.skip(f"no {name}: {reason}")

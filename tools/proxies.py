@@ -1,0 +1,133 @@
+"""Find nginx or Caddy, or bring Debian's packages of them into the environment: no root, nothing installed.
+
+Usage: python tools/proxies.py nginx | caddy
+
+Prints the path of the program. What the machine has already is taken as it is. Otherwise apt-get, with lists and a
+cache of its own, brings the package and what it needs and the machine lacks; `make clean` takes it away again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+SECONDS: Final = 120
+# Programs for administrators are not on everybody's PATH.
+MORE_PLACES: Final = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+VERSION_ARGUMENT: Final = {"nginx": "-v", "caddy": "version"}
+
+
+class NotToBeHadError(Exception):
+    """The program is not here and cannot be brought; the text is a sentence that says why."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program, and what must be added to the environment of its process."""
+
+    path: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def version(self) -> str:
+        """Return what it says of itself. Raises ``NotToBeHadError`` when it does not run."""
+        command = [str(self.path), VERSION_ARGUMENT[self.path.name]]
+        done = _run(command, {**os.environ, **self.environment})
+        return (done.stdout + done.stderr).strip()
+
+
+def find(name: str, environment: Path) -> Program:
+    """Return the program ``name``, brought into the folder ``environment`` if need be.
+
+    Raises ``NotToBeHadError``.
+    """
+    path = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), *MORE_PLACES]))
+    if path is not None:
+        return Program(Path(path))
+    root = environment / "debian" / name
+    root.parent.mkdir(parents=True, exist_ok=True)
+    # Several processes of one test run may want it at once.
+    with (root.parent / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not root.is_dir():
+            _bring(name, root)
+    return _program(name, root)
+
+
+def _bring(package: str, root: Path) -> None:
+    """Unpack Debian's ``package`` and what it needs beyond this machine's packages into ``root``."""
+    for tool in ("apt-get", "dpkg-deb"):
+        if shutil.which(tool) is None:
+            raise NotToBeHadError(f"{package} is not installed, and without {tool} it cannot be fetched")
+    with tempfile.TemporaryDirectory(dir=root.parent) as scratch:
+        lists, cache, unpacked = (Path(scratch, name) for name in ("lists", "cache", "unpacked"))
+        for folder in (lists / "partial", cache / "archives" / "partial", unpacked):
+            folder.mkdir(parents=True)
+        options = {
+            "Dir::State::lists": lists,
+            "Dir::Cache": cache,
+            "Debug::NoLocking": 1,  # nothing of the system's is written
+            "APT::Sandbox::User": "root",  # no other user may write into our folders
+            "APT::Update::Error-Mode": "any",
+            "Acquire::Retries": 1,
+            "Acquire::http::Timeout": 10,
+            "Acquire::https::Timeout": 10,
+        }
+        apt = ["apt-get", "-qq", *(f"-o{name}={value}" for name, value in options.items())]
+        _run([*apt, "update"])
+        _run([*apt, "install", "--yes", "--download-only", "--no-install-recommends", package])
+        for archive in sorted((cache / "archives").glob("*.deb")):
+            _run(["dpkg-deb", "--extract", str(archive), str(unpacked)])
+        _program(package, unpacked).version()
+        # Whole or not at all, also when this process is ended in between.
+        unpacked.rename(root)
+
+
+def _program(name: str, root: Path) -> Program:
+    for folder in ("usr/sbin", "usr/bin"):
+        path = root / folder / name
+        if path.is_file():
+            libraries = os.pathsep.join(sorted({str(found.parent) for found in root.glob("**/lib*.so.*")}))
+            return Program(path, {"LD_LIBRARY_PATH": libraries} if libraries else {})
+    raise NotToBeHadError(f"the packages hold no program {name}")
+
+
+def _run(command: list[str], environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(
+            command,
+            check=True,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=SECONDS,
+            env=environment or {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"},
+        )
+    except (OSError, subprocess.SubprocessError) as fault:
+        lines = (getattr(fault, "stderr", None) or str(fault)).strip().splitlines()
+        raise NotToBeHadError(
+            f"{Path(command[0]).name} failed: {lines[-1] if lines else 'it said nothing'}"
+        ) from None
+
+
+def main() -> None:
+    """Print the path of the program that the command line names."""
+    if sys.argv[1:] not in ([name] for name in VERSION_ARGUMENT):
+        sys.exit(str(__doc__).partition("\n\n")[2].partition("\n")[0])
+    try:
+        program = find(sys.argv[1], Path(sys.prefix))
+        version = program.version()
+    except NotToBeHadError as fault:
+        sys.exit(f"{fault}.")
+    print(program.path)
+    print(version, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
