@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -13,8 +16,10 @@ from steelcut_cli.documents import read_file
 from steelcut_cli.errors import Misuse, Refusal
 
 if TYPE_CHECKING:
-    from steelcut.client import Token
+    from steelcut.client import ClientCredentials, Token
     from steelcut_cli.settings import CallerSettings
+
+T = TypeVar("T")
 
 Issuer = Annotated[
     str | None,
@@ -43,17 +48,27 @@ Resource = Annotated[
 Scope = Annotated[
     str | None, typer.Option(help='Scopes to ask for, as in "read write".', show_default="STEELCUT_SCOPE")
 ]
+Cache = Annotated[
+    bool,
+    typer.Option(
+        "--cache",
+        help="Keep the token for the next command, in $XDG_CACHE_HOME/steelcut/tokens or ~/.cache/steelcut/tokens, "
+        "readable by you alone.",
+    ),
+]
 
 TOKEN_EXAMPLES = output.examples(
     "set -a; . .steelcut/dev.env; set +a",
     "steelcut token",
     "steelcut token --scope read --json",
+    "steelcut token --cache",
     "steelcut token --issuer https://auth.example.com --client-id billing --secret-file billing.secret",
 )
 FETCH_EXAMPLES = output.examples(
     "set -a; . .steelcut/dev.env; set +a",
     "steelcut fetch",
     "steelcut fetch http://127.0.0.1:8001/api_v0.0.1 | jq .about",
+    "steelcut fetch --cache https://api.example.com/reports --resource https://api.example.com/reports",
 )
 
 
@@ -64,6 +79,7 @@ def token(
     secret_file: SecretFile = None,
     resource: Resource = None,
     scope: Scope = None,
+    cache: Cache = False,
     as_json: output.AsJson = False,
 ) -> None:
     """Get an access token by client credentials and print it.
@@ -72,12 +88,12 @@ def token(
     .steelcut/dev.env.
     """
     settings = _settings(issuer, token_url, client_id, scope)
-    granted = _request(settings, secret_file, resource)
+    granted = _told(_credentials(settings, secret_file, resource, cache).token)
     if as_json:
         answer = {
             "access_token": granted.value,
             "token_type": "Bearer",
-            "expires_in": granted.expires_in,
+            "expires_in": _seconds_left(granted),
             "scope": granted.scope,
         }
         output.json_document({name: value for name, value in answer.items() if value is not None})
@@ -96,21 +112,15 @@ def fetch(
     secret_file: SecretFile = None,
     resource: Resource = None,
     scope: Scope = None,
+    cache: Cache = False,
 ) -> None:
     """Get an access token, fetch a protected document with it and print the document, byte for byte."""
-    from steelcut import client
-
     settings = _settings(issuer, token_url, client_id, scope)
     target = url or settings.document_url
     if target is None:
         raise Misuse("Name the document: steelcut fetch URL, or set STEELCUT_DOCUMENT_URL.")
-    granted = _request(settings, secret_file, resource)
-    try:
-        body = client.fetch(target, granted)
-    except client.ClientError as error:
-        raise Refusal(str(error)) from None
-    except ValueError as error:
-        raise Misuse(output.sentence(error)) from None
+    credentials = _credentials(settings, secret_file, resource, cache)
+    body = _told(lambda: credentials.fetch(target))
     sys.stdout.flush()
     sys.stdout.buffer.write(body)
     if sys.stdout.isatty() and not body.endswith(b"\n"):
@@ -130,29 +140,57 @@ def _settings(
     return read(CallerSettings).model_copy(update=update)
 
 
-def _request(settings: CallerSettings, secret_file: Path | None, resources: list[str] | None) -> Token:
+def _credentials(
+    settings: CallerSettings, secret_file: Path | None, resources: list[str] | None, cache: bool
+) -> ClientCredentials:
     from steelcut import client
 
-    if settings.issuer is None and settings.token_url is None:
+    wanted = resources or list(filter(None, [settings.resource]))
+    if settings.issuer is None and settings.token_url is None and not _names_its_issuer(wanted):
         raise Misuse(
-            "Name the server: --issuer URL or --token-url URL (or STEELCUT_ISSUER, STEELCUT_TOKEN_URL)."
+            "Name the server: --issuer URL or --token-url URL (or STEELCUT_ISSUER, STEELCUT_TOKEN_URL), or the "
+            "--resource by its URL, if its metadata names the server."
         )
     if settings.client_id is None:
         raise Misuse("Name the client: --client-id ID (or STEELCUT_CLIENT_ID).")
     secret = _secret(settings, secret_file)
-    try:
-        return client.request_token(
-            client_id=settings.client_id,
-            client_secret=secret,
+    return _told(
+        lambda: client.ClientCredentials(
+            settings.client_id,
+            secret,
             issuer=settings.issuer,
             token_url=settings.token_url,
-            resource=resources or settings.resource or (),
+            resource=wanted,
             scope=settings.scope,
+            # Somebody may be sitting there: a second and no more, where nobody answers.
+            retries=client.Retries(attempts=3, timeout=10, wait_jitter=0.2),
+            cache=client.TokenCache() if cache else None,
         )
+    )
+
+
+def _names_its_issuer(resources: list[str]) -> bool:
+    """Say whether there is one resource, and that by its URL (RFC 9728)."""
+    return len(resources) == 1 and "://" in resources[0]
+
+
+def _told(work: Callable[[], T]) -> T:
+    """Do ``work``; what goes wrong with it is told at the terminal."""
+    from steelcut import client
+
+    try:
+        return work()
     except client.ClientError as error:
         raise Refusal(str(error)) from None
     except ValueError as error:
         raise Misuse(output.sentence(error)) from None
+
+
+def _seconds_left(granted: Token) -> int | None:
+    """Return RFC 6749's ``expires_in`` as of now: the token may come from the cache."""
+    if granted.expires_in is None or granted.expires_at is None:
+        return granted.expires_in
+    return max(0, min(granted.expires_in, math.ceil(granted.expires_at - time.time())))
 
 
 def _secret(settings: CallerSettings, secret_file: Path | None) -> str:

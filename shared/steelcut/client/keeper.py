@@ -43,7 +43,7 @@ class Held:
         """Return ``token`` with its times; ``random`` from 0 to 1. Asked for at ``asked_at``, it is not younger."""
         lifetime = DEFAULT_LIFETIME_SECONDS if token.expires_in is None else token.expires_in
         return cls(
-            replace(token, expires_at=asked_at + lifetime),
+            token if token.expires_in is None else replace(token, expires_at=asked_at + lifetime),
             asked_at,
             asked_at + lifetime * (REFRESH_FROM + (REFRESH_TO - REFRESH_FROM) * random),
             asked_at + lifetime - min(MARGIN_SECONDS, lifetime * MARGIN_PART),
