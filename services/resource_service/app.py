@@ -73,4 +73,4 @@ async def _database(app: FastAPI) -> str | None:
 
 async def _issuer_keys(app: FastAPI) -> str | None:
     process: Process = app.state.process
-    return None if await process.keys.ready() else "no key of the issuer is known yet"
+    return None if await process.keys.ready_async() else "no key of the issuer is known yet"

@@ -16,7 +16,6 @@ from starlette.routing import BaseRoute, Match
 from resource_service import documents, publishing_endpoint
 from resource_service.headers import values
 from resource_service.names import DOCUMENT_PATH
-from steelcut.guard import Guard
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
 METHODS: Final = ("GET", "HEAD")
 READ_SCOPE: Final = "read"
+_NEEDED: Final = (READ_SCOPE,)
 ANY_TAG: Final = "*"
 # `private, no-cache`: whoever keeps the document asks again with its tag, and shares it with nobody. `Vary` says
 # the same to a cache that does not listen.
@@ -56,8 +56,7 @@ class DocumentRoute(BaseRoute):
         process: Process = scope["app"].state.process
         resource, key = scope["path_params"]["resource"], scope["path_params"]["key"]
 
-        guard = Guard(process.verifier, audience=process.settings.identifier(resource))
-        claims = await guard.admit(values(scope, b"authorization"), scope=READ_SCOPE)
+        claims = await process.guard(resource).admit(values(scope, b"authorization"), _NEEDED)
         scope["log"]["client_id"] = claims.client_id
 
         if_none_match = values(scope, b"if-none-match")

@@ -31,7 +31,6 @@ from resource_service.errors import (
 from resource_service.headers import values
 from resource_service.preconditions import Preconditions
 from steelcut.errors import TemporarilyUnavailable
-from steelcut.guard import Guard
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
 
 METHODS: Final = ("PUT", "DELETE")
 WRITE_SCOPE: Final = "write"
+_NEEDED: Final = (WRITE_SCOPE,)
 # Not `+json`: the document is served as application/json, and what it was said to be would be lost. UTF-8 is what
 # JSON is, said or not (RFC 8259 §8.1); other parameters mean nothing to this type and are passed over (§11).
 _JSON: Final = re.compile(r"application/json[ \t]*(?:;.*)?", re.IGNORECASE | re.DOTALL)
@@ -59,8 +59,7 @@ async def handle(scope: Scope, receive: Receive, send: Send, *, else_allowed: Se
         allowed = else_allowed if publisher is None else (*else_allowed, *METHODS)
         raise HTTPException(405, headers={"Allow": ", ".join(allowed)})
     resource = scope["path_params"]["resource"]
-    guard = Guard(process.verifier, audience=process.settings.identifier(resource))
-    claims = await guard.admit(values(scope, b"authorization"), scope=WRITE_SCOPE)
+    claims = await process.guard(resource).admit(values(scope, b"authorization"), _NEEDED)
     scope["log"]["client_id"] = claims.client_id
     if scope["method"] == "PUT":
         await _put(process, publisher, scope, receive, send)

@@ -16,6 +16,12 @@ from steelcut.service.settings import DatabaseUrl, ServiceSettings
 from steelcut.verifier import MAX_LEEWAY_SECONDS
 
 
+def _check_issuer(issuer: str) -> str:
+    if check_issuer(issuer).endswith("/"):
+        raise ValueError("must not end in a slash: the auth service's name has none")
+    return issuer
+
+
 def _check_base_url(url: str) -> str:
     check_resource_identifier(url)
     if url.endswith("/") or "?" in url:
@@ -37,7 +43,7 @@ class ResourceSettings(ServingSettings):
 
     model_config = SettingsConfigDict(env_prefix="RESOURCE_")
 
-    issuer: Annotated[str, AfterValidator(check_issuer)] = Field(
+    issuer: Annotated[str, AfterValidator(_check_issuer)] = Field(
         "http://127.0.0.1:8000", description="URL of the authorization server whose tokens open the documents"
     )
     base_url: Annotated[str, AfterValidator(_check_base_url)] = Field(

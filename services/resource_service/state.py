@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import asyncpg
-import httpx
 
 from resource_service import queries
 from steelcut.errors import TemporarilyUnavailable
+from steelcut.guard import Guard
 from steelcut.jwks import KeySource
 from steelcut.service.postgres import Database
 from steelcut.service.refusal import Refusal
+from steelcut.trust import TrustedIssuer
 from steelcut.verifier import Verifier
 
 if TYPE_CHECKING:
@@ -25,8 +27,8 @@ if TYPE_CHECKING:
 
 # How many documents one process receives at once; beyond that PUT is answered with 503.
 MAX_UPLOADS: Final = 64
-# httpx takes a proxy from the environment; what is on this machine is never behind one.
-_NO_PROXY: dict[str, httpx.AsyncBaseTransport | None] = {"all://127.0.0.1": None, "all://localhost": None}
+# How many guards are kept, each some hundred bytes.
+MAX_GUARDS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,8 @@ class Process:
     publisher: Database | None
     keys: KeySource
     verifier: Verifier
+    # By the name of a resource.
+    guard: Callable[[str], Guard]
     # Each document on its way is in memory until it is stored.
     uploads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_UPLOADS))
 
@@ -62,21 +66,31 @@ async def open_process(settings: ResourceSettings, log: Logger) -> AsyncIterator
         if publisher is not None:
             stack.push_async_callback(publisher.close)
             await _check_rights(publisher)
-        client = await stack.enter_async_context(httpx.AsyncClient(mounts=_NO_PROXY))
         keys = KeySource(
-            client,
-            issuer=settings.issuer,
+            settings.issuer,
             jwks_uri=settings.jwks_uri,
             unknown_kid_cooldown_seconds=settings.jwks_cooldown_seconds,
             clock=time.monotonic,
             report=lambda reason: log.warning("the issuer's keys were not fetched", reason=reason),
         )
-        stack.push_async_callback(keys.aclose)
         verifier = Verifier(
-            keys, issuer=settings.issuer, leeway_seconds=settings.leeway_seconds, clock=time.time
+            TrustedIssuer(settings.issuer, keys=keys),
+            audience=None,  # each document is a resource of its own
+            leeway_seconds=settings.leeway_seconds,
+            clock=time.time,
         )
-        await keys.ready()
-        yield Process(settings, database, publisher, keys, verifier)
+        await keys.ready_async()
+        yield Process(settings, database, publisher, keys, verifier, _guards(settings, verifier))
+
+
+def _guards(settings: ResourceSettings, verifier: Verifier) -> Callable[[str], Guard]:
+    """Return what gives the guard of a resource; those in use are at hand, though any name may be asked for."""
+
+    @lru_cache(MAX_GUARDS)
+    def guard(resource: str) -> Guard:
+        return Guard(verifier=verifier, audience=settings.identifier(resource))
+
+    return guard
 
 
 async def _publisher(settings: ResourceSettings) -> Database | None:

@@ -1,14 +1,15 @@
 """Steelcut: OAuth 2.0 client credentials, for those who call and those who guard.
 
-To call, ``ClientCredentials`` and, for scripts, ``fetch_json`` and ``request_token``; to guard, ``KeySource``,
-``Verifier`` and ``Guard``. This much needs httpx and PyJWT's cryptography alone; ``steelcut.service`` is what the two
-services stand on and needs the extra ``server``.
+To call, ``ClientCredentials`` and, for scripts, ``fetch_json`` and ``request_token``; to guard, ``Guard``,
+``GuardMiddleware`` and ``Verifier``. This much needs httpx and PyJWT's cryptography alone; ``steelcut.service`` is what
+the two services stand on and needs the extra ``server``.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from steelcut.claims import Claims as Claims
     from steelcut.client import ClientCredentials as ClientCredentials
     from steelcut.client import RequestRefused as RequestRefused
     from steelcut.client import Retries as Retries
@@ -20,14 +21,21 @@ if TYPE_CHECKING:
     from steelcut.client import fetch_json_async as fetch_json_async
     from steelcut.client import request_token as request_token
     from steelcut.client import request_token_async as request_token_async
+    from steelcut.errors import BearerError as BearerError
+    from steelcut.errors import InsufficientScope as InsufficientScope
+    from steelcut.errors import InvalidToken as InvalidToken
     from steelcut.errors import OAuthError as OAuthError
     from steelcut.errors import TemporarilyUnavailable as TemporarilyUnavailable
     from steelcut.exchange import ClientError as ClientError
+    from steelcut.exchange import Exchange as Exchange
     from steelcut.exchange import UnexpectedAnswer as UnexpectedAnswer
     from steelcut.exchange import Unreachable as Unreachable
     from steelcut.guard import Guard as Guard
+    from steelcut.guard import GuardMiddleware as GuardMiddleware
+    from steelcut.guard import bearer_token as bearer_token
     from steelcut.jwks import KeySource as KeySource
-    from steelcut.verifier import Claims as Claims
+    from steelcut.profiles import TokenProfile as TokenProfile
+    from steelcut.trust import TrustedIssuer as TrustedIssuer
     from steelcut.verifier import Verifier as Verifier
 
 # Imported when first asked for: a program that only guards need not load what only callers need, nor the auth
@@ -46,11 +54,20 @@ _HOMES = {
         "request_token",
         "request_token_async",
     ),
-    "steelcut.exchange": ("ClientError", "UnexpectedAnswer", "Unreachable"),
-    "steelcut.errors": ("OAuthError", "TemporarilyUnavailable"),
-    "steelcut.guard": ("Guard",),
+    "steelcut.claims": ("Claims",),
+    "steelcut.errors": (
+        "BearerError",
+        "InsufficientScope",
+        "InvalidToken",
+        "OAuthError",
+        "TemporarilyUnavailable",
+    ),
+    "steelcut.exchange": ("ClientError", "Exchange", "UnexpectedAnswer", "Unreachable"),
+    "steelcut.guard": ("Guard", "GuardMiddleware", "bearer_token"),
     "steelcut.jwks": ("KeySource",),
-    "steelcut.verifier": ("Claims", "Verifier"),
+    "steelcut.profiles": ("TokenProfile",),
+    "steelcut.trust": ("TrustedIssuer",),
+    "steelcut.verifier": ("Verifier",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from steelcut.jose import Malformed, decode_base64url, read_object
 
+ALGORITHMS = ("ES256", "RS256", "EdDSA")
 MAX_KEYS = 100
 MAX_KID_CHARACTERS = 256
 P256_OCTETS = 32

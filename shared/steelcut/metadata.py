@@ -5,23 +5,36 @@ RFC 8414 §3, OpenID Connect Discovery 1.0 §4 for issuers that know only that, 
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from typing import Any, Final
 
-from steelcut.discovery import PROTECTED_RESOURCE, check_issuer, check_url, metadata_urls, well_known
+from steelcut.discovery import (
+    PROTECTED_RESOURCE,
+    check_issuer,
+    check_jwks_uri,
+    check_url,
+    metadata_urls,
+    well_known,
+)
 from steelcut.exchange import TIMEOUT_SECONDS, Answer, Exchange, UnexpectedAnswer
+
+# What is left for a request whose forerunners took all the time.
+SHORTEST_SECONDS: Final = 0.1
 
 
 def issuer_metadata(exchange: Exchange, issuer: str, *, timeout: float = TIMEOUT_SECONDS) -> dict[str, Any]:
     """Return the metadata of ``issuer`` (RFC 8414 §3.2), from its OpenID configuration if it has no other.
 
+    ``timeout`` is in seconds, for both requests together.
     Raises ``Unreachable``, ``UnexpectedAnswer``, and ``ValueError`` when ``issuer`` cannot name an issuer.
     """
+    deadline = time.monotonic() + timeout
     first, *others = metadata_urls(check_issuer(issuer))
     answer = exchange.send("GET", first, timeout=timeout)
     for url in others:
         # A server in trouble is not one that has no metadata there.
         if not _is_there(answer) and answer.status < 500 and answer.status != 429:
-            another = exchange.send("GET", url, timeout=timeout)
+            another = exchange.send("GET", url, timeout=max(deadline - time.monotonic(), SHORTEST_SECONDS))
             # When neither is there, the message names the one that the standard names.
             answer = another if _is_there(another) else answer
     metadata = _document(answer)
@@ -43,6 +56,17 @@ def token_endpoint(metadata: dict[str, Any]) -> str:
     except ValueError as error:
         raise UnexpectedAnswer(f"The metadata of {issuer} cannot be used: {error}.") from None
     return endpoint
+
+
+def jwks_uri_of(metadata: dict[str, Any]) -> str:
+    """Return where an issuer's ``metadata`` says its keys are (RFC 8414 §2). Raises ``UnexpectedAnswer``."""
+    jwks_uri, issuer = metadata.get("jwks_uri"), metadata.get("issuer")
+    if not isinstance(jwks_uri, str) or not isinstance(issuer, str):
+        raise UnexpectedAnswer(f"The metadata of {issuer} names no jwks_uri.")
+    try:
+        return check_jwks_uri(jwks_uri, issuer)
+    except ValueError as error:
+        raise UnexpectedAnswer(f"The metadata of {issuer} cannot be used: {error}.") from None
 
 
 def resource_metadata(

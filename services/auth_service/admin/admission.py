@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, NoReturn, Self
 
 from auth_service.admin import problems
 from auth_service.administration.admin_api import ADMIN_RESOURCE, admin_audience
@@ -14,12 +14,15 @@ from steelcut.errors import InsufficientScope, InvalidToken
 from steelcut.guard import Guard
 from steelcut.jose import Malformed
 from steelcut.jwk import VerificationKey, read_key_set
-from steelcut.verifier import Claims, Verifier
+from steelcut.trust import TrustedIssuer
+from steelcut.verifier import Verifier
 
 if TYPE_CHECKING:
     from auth_service.key_ring import KeyRing
     from auth_service.state import Process
+    from steelcut.claims import Claims
     from steelcut.service.postgres import Database
+    from steelcut.steps import Steps
 
 # How far the clocks of this process and of the database may be apart.
 CLOCKS_APART: Final = timedelta(seconds=30)
@@ -32,28 +35,21 @@ class OwnKeys:
         """Follow ``key_ring``."""
         self._key_ring = key_ring
         self._read = b""
-        self._keys: dict[str, VerificationKey] = {}
-        self.generation = 0
+        self.known: Mapping[str, VerificationKey] = {}
 
     def is_due(self) -> bool:
         """Say whether other keys are published than those that are known here."""
         return self._key_ring.jwks != self._read
 
-    async def refresh_if_due(self) -> bool:
-        """Read the published keys again, if they changed."""
-        if not self.is_due():
-            return False
-        self._read = self._key_ring.jwks
-        try:
-            self._keys = read_key_set(self._read)
-        except Malformed:  # there is none yet, so no token is of it
-            self._keys = {}
-        self.generation += 1
-        return True
-
-    async def key(self, kid: str) -> VerificationKey | None:
-        """Return the key of that name, or None."""
-        return self._keys.get(kid)
+    def steps(self, kid: str) -> Steps[None]:  # noqa: ARG002 - all keys are here, whichever is asked for
+        """Read the published keys again, if they changed; there is nothing to wait for."""
+        yield from ()
+        if self.is_due():
+            self._read = self._key_ring.jwks
+            try:
+                self.known = read_key_set(self._read)
+            except Malformed:  # there is none yet, so no token is of it
+                self.known = {}
 
 
 class StandingVerifier(Verifier):
@@ -65,17 +61,22 @@ class StandingVerifier(Verifier):
 
     def __init__(self, keys: OwnKeys, database: Database, issuer: str) -> None:
         """Trust tokens of ``keys``, and what the clients have in ``database``."""
-        super().__init__(keys, issuer=issuer)
+        self._resource = admin_audience(issuer)
+        super().__init__(TrustedIssuer(issuer, keys=keys), audience=self._resource)
         self._database = database
 
-    async def verify(self, unverified_token: str, *, audience: str) -> Claims:
+    def verify(self, unverified_token: str, *, audience: str | None = None) -> NoReturn:
+        """Refuse to judge a token without the database, which is asked on an event loop alone."""
+        raise NotImplementedError("the database must be awaited: use verify_async")
+
+    async def verify_async(self, unverified_token: str, *, audience: str | None = None) -> Claims:
         """Return the claims with the scopes that the client has still. Raises as ``Verifier.verify`` does."""
-        claims = await super().verify(unverified_token, audience=audience)
+        claims = await super().verify_async(unverified_token, audience=audience)
         # A new client may have the id of one that was deleted; it does not inherit its tokens.
         created_before = datetime.fromtimestamp(claims.issued_at, UTC) + CLOCKS_APART
         async with self._database.connection() as connection:
             standing = await standing_scopes(
-                connection, claims.client_id, ADMIN_RESOURCE, audience, created_before
+                connection, claims.client_id, ADMIN_RESOURCE, audience or self._resource, created_before
             )
         if standing is None:
             raise InvalidToken(f"{claims.client_id} is no active client that may call the admin API")
@@ -94,7 +95,7 @@ class Admission:
         """Guard the admin API of ``process``, whose administrator's pool is ``database``."""
         issuer = process.settings.issuer
         verifier = StandingVerifier(OwnKeys(process.key_ring), database, issuer)
-        return cls(Guard(verifier, audience=admin_audience(issuer)))
+        return cls(Guard(verifier=verifier, audience=admin_audience(issuer)))
 
     async def admit(self, authorization: Sequence[str], scopes: Sequence[str]) -> Claims:
         """Return the claims of a request that needs any of ``scopes``.
@@ -102,15 +103,12 @@ class Admission:
         Raises a ``BearerError`` whose challenge names the first of them, ``problems.InsufficientScope`` that names
         all, and ``TemporarilyUnavailable``.
         """
-        refusals: list[InsufficientScope] = []
-        for scope in scopes:
-            try:
-                return await self._guard.admit(authorization, scope=scope)
-            except InsufficientScope as refusal:
-                refusals.append(refusal)
-        needed = " or ".join(scopes)
-        raise problems.InsufficientScope(
-            f"The access token does not grant {needed}: ask for a token that does, if its client has that scope.",
-            headers=refusals[0].headers(),
-            members={"missing_scopes": list(scopes)},
-        ) from refusals[0]
+        try:
+            return await self._guard.admit(authorization, any_of=scopes)
+        except InsufficientScope as refusal:
+            needed = " or ".join(scopes)
+            raise problems.InsufficientScope(
+                f"The access token does not grant {needed}: ask for a token that does, if its client has that scope.",
+                headers=refusal.headers(),
+                members={"missing_scopes": list(scopes)},
+            ) from refusal

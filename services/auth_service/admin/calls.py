@@ -16,8 +16,8 @@ from auth_service.administration.actor import Actor
 
 if TYPE_CHECKING:
     from auth_service.state import Process
+    from steelcut.claims import Claims
     from steelcut.service.postgres import Connection, Database
-    from steelcut.verifier import Claims
 
 
 @dataclass(frozen=True, slots=True)

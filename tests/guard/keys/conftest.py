@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 
-import httpx
 import pytest
 
+from steelcut.exchange import Exchange
 from steelcut.jwks import KeySource
-from tests.unit.jwks.issuer import ISSUER, Clock, Issuer
+from tests.guard.keys.issuer import ISSUER, Clock, Issuer
 
 
 @pytest.fixture
@@ -30,9 +30,7 @@ def reports() -> list[str]:
 
 
 @pytest.fixture
-async def keys(issuer: Issuer, clock: Clock, reports: list[str]) -> AsyncIterator[KeySource]:
+def keys(issuer: Issuer, clock: Clock, reports: list[str]) -> Iterator[KeySource]:
     """The cache, which reads the issuer's metadata first."""
-    async with httpx.AsyncClient(transport=issuer) as client:
-        source = KeySource(client, issuer=ISSUER, clock=clock, report=reports.append)
-        yield source
-        await source.aclose()
+    yield KeySource(ISSUER, exchange=Exchange(issuer), clock=clock, report=reports.append)
+    issuer.open.set()  # lets a thread go that still waits

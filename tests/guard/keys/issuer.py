@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import httpx
 
+from steelcut.jwks import KeySource
 from tests.support.tokens import IssuerKey
 
 ISSUER = "https://issuer.example"
+OPENID = "/.well-known/openid-configuration"
 METADATA = "/.well-known/oauth-authorization-server"
 JWKS = "/keys"
 KEY = IssuerKey.generate()
@@ -30,7 +32,7 @@ class Clock:
         return self.now
 
 
-class Issuer(httpx.AsyncBaseTransport):
+class Issuer(httpx.BaseTransport):
     """An issuer without a socket, whose answers a test chooses and whose requests are counted."""
 
     def __init__(self) -> None:
@@ -40,13 +42,13 @@ class Issuer(httpx.AsyncBaseTransport):
         self.requests: list[str] = []
         self.instead: Answer | None = None
         self.instead_of: tuple[str, ...] = (METADATA, JWKS)
-        self.open = asyncio.Event()
+        self.open = threading.Event()
         self.open.set()
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Answer as the test wants it, once the issuer is open."""
         self.requests.append(str(request.url))
-        await self.open.wait()
+        self.open.wait()
         instead = self.instead if request.url.path in self.instead_of else None
         answer = (instead or self.answer)(request)
         # As it comes from a socket: not read yet.
@@ -54,6 +56,8 @@ class Issuer(httpx.AsyncBaseTransport):
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         """Answer as a good issuer does."""
+        if request.url.path.endswith(OPENID):
+            return httpx.Response(404)
         if request.url.path.startswith(METADATA):
             return httpx.Response(200, json=self.metadata)
         return httpx.Response(200, json={"keys": self.keys}, headers={"Cache-Control": self.cache_control})
@@ -78,7 +82,8 @@ def fails(error: Exception) -> Answer:
     return fail
 
 
-async def settle() -> None:
-    """Let what runs in the background come to its end."""
-    for _ in range(20):
-        await asyncio.sleep(0)
+def settle(keys: KeySource) -> None:
+    """Let the fetch in the air come to its end."""
+    assert keys._fetch is not None
+    assert keys._fetch.flight is not None
+    keys._fetch.flight.wait()

@@ -3,54 +3,66 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import threading
 
 import httpx
 import pytest
 
 from steelcut import jwks
 from steelcut.errors import TemporarilyUnavailable
+from steelcut.exchange import Exchange
 from steelcut.jwks import KeySource, KeysUnavailable
+from tests.guard.keys.issuer import (
+    ISSUER,
+    JWKS,
+    KEY,
+    METADATA,
+    NEW_KEY,
+    Clock,
+    Issuer,
+    answers,
+    fails,
+    settle,
+)
+from tests.support.issuer import url_of
+from tests.support.system import listen
 from tests.support.tokens import IssuerKey
-from tests.unit.jwks.issuer import ISSUER, JWKS, KEY, METADATA, NEW_KEY, Clock, Issuer, answers, fails, settle
 
 
 async def test_keys_are_found_through_the_metadata(keys: KeySource, issuer: Issuer) -> None:
     """The issuer's name is enough: its metadata says where its keys are (RFC 8414 §3)."""
-    key = await keys.key("key-1")
+    key = await keys.key_async("key-1")
     assert key is not None
     assert key.verify(b"text", KEY.sign(b"text"))
     assert issuer.requests == [ISSUER + METADATA, ISSUER + JWKS]
 
 
-async def test_issuer_with_a_path_is_asked_at_the_right_place(issuer: Issuer) -> None:
+def test_issuer_with_a_path_is_asked_at_the_right_place(issuer: Issuer) -> None:
     """The well-known segment goes between host and path (RFC 8414 §3.1)."""
     issuer.metadata["issuer"] = f"{ISSUER}/tenant"
-    async with httpx.AsyncClient(transport=issuer) as client:
-        assert await KeySource(client, issuer=f"{ISSUER}/tenant").key("key-1")
+    assert KeySource(f"{ISSUER}/tenant", exchange=Exchange(issuer)).key("key-1")
     assert issuer.requests[0] == f"{ISSUER}{METADATA}/tenant"
 
 
-async def test_given_jwks_uri_needs_no_discovery(issuer: Issuer) -> None:
+def test_given_jwks_uri_needs_no_discovery(issuer: Issuer) -> None:
     """An operator who says where the keys are is believed, on a private network too."""
-    async with httpx.AsyncClient(transport=issuer) as client:
-        assert await KeySource(client, issuer=ISSUER, jwks_uri="http://auth:8000/keys").key("key-1")
+    assert KeySource(ISSUER, jwks_uri="http://auth:8000/keys", exchange=Exchange(issuer)).key("key-1")
     assert issuer.requests == ["http://auth:8000/keys"]
 
 
 def test_issuer_must_be_a_good_one() -> None:
     """A URL that may not name an issuer is refused when the program starts (RFC 8414 §2)."""
     with pytest.raises(ValueError, match="https"):
-        KeySource(httpx.AsyncClient(), issuer="http://issuer.example")
+        KeySource("http://issuer.example")
 
 
 async def test_known_key_costs_nothing_within_its_time(keys: KeySource, issuer: Issuer, clock: Clock) -> None:
     """Until four fifths of the max age are over no request goes to the issuer."""
-    await keys.key("key-1")
+    await keys.key_async("key-1")
     clock.now += 79
     assert not keys.is_due()
     for _ in range(100):
-        assert await keys.key("key-1")
+        assert await keys.key_async("key-1")
     assert issuer.fetches == 1
 
 
@@ -58,16 +70,16 @@ async def test_refresh_before_its_time_keeps_nobody_waiting(
     keys: KeySource, issuer: Issuer, clock: Clock
 ) -> None:
     """In the last fifth of the max age the keys are fetched in the background, once."""
-    await keys.key("key-1")
+    await keys.key_async("key-1")
     issuer.keys.append(NEW_KEY.jwk())
     issuer.open.clear()
     clock.now += 81
     for _ in range(10):
-        assert await keys.key("key-1")
+        assert await keys.key_async("key-1")
     issuer.open.set()
-    await settle()
+    settle(keys)
     assert issuer.fetches == 2
-    assert await keys.key("key-2")
+    assert await keys.key_async("key-2")
     assert issuer.fetches == 2
 
 
@@ -75,15 +87,15 @@ async def test_key_that_was_withdrawn_is_not_used_past_its_time(
     keys: KeySource, issuer: Issuer, clock: Clock
 ) -> None:
     """When the max age is over, the first request waits for the new set, and an old key is gone with it."""
-    await keys.key("key-1")
+    await keys.key_async("key-1")
     issuer.keys = [NEW_KEY.jwk()]
     clock.now += 101
-    assert await keys.key("key-1") is None
+    assert await keys.key_async("key-1") is None
 
 
 async def test_cold_start_of_a_thousand_requests_is_one_fetch(keys: KeySource, issuer: Issuer) -> None:
     """However many ask at once, one request goes to the issuer and all get its answer."""
-    found = await asyncio.gather(*(keys.key("key-1") for _ in range(1000)))
+    found = await asyncio.gather(*(keys.key_async("key-1") for _ in range(1000)))
     assert all(found)
     assert issuer.fetches == 1
 
@@ -92,33 +104,33 @@ async def test_flood_of_unknown_kids_is_one_fetch_per_cool_down(
     keys: KeySource, issuer: Issuer, clock: Clock
 ) -> None:
     """Ten thousand invented names cost the issuer one request, and the next one after the cool-down."""
-    await keys.key("key-1")
+    await keys.key_async("key-1")
     for number in range(10_000):
         clock.now += 29 / 10_000
-        assert await keys.key(f"invented-{number}") is None
+        assert await keys.key_async(f"invented-{number}") is None
     assert issuer.fetches == 2
     clock.now += 2
     for number in range(100):
-        await keys.key(f"again-{number}")
+        await keys.key_async(f"again-{number}")
     assert issuer.fetches == 3
-    assert await keys.key("key-1")
+    assert await keys.key_async("key-1")
 
 
 async def test_flood_at_a_cold_start_is_one_fetch(keys: KeySource, issuer: Issuer) -> None:
     """The fetch that brought the first keys counts as the one for the unknown name that caused it."""
-    await asyncio.gather(*(keys.key(f"invented-{number}") for number in range(1000)))
-    await asyncio.gather(*(keys.key(f"again-{number}") for number in range(1000)))
+    await asyncio.gather(*(keys.key_async(f"invented-{number}") for number in range(1000)))
+    await asyncio.gather(*(keys.key_async(f"again-{number}") for number in range(1000)))
     assert issuer.fetches == 1
 
 
 async def test_flood_that_keeps_coming_is_one_fetch_per_cool_down(keys: KeySource, issuer: Issuer) -> None:
     """However the requests of a flood meet the fetch, in its course or at its very end, it stays one."""
-    await keys.key("key-1")
+    await keys.key_async("key-1")
 
     async def drip(number: int) -> None:
         for _ in range(number % 40):
             await asyncio.sleep(0)
-        await keys.key(f"invented-{number}")
+        await keys.key_async(f"invented-{number}")
 
     await asyncio.gather(*(drip(number) for number in range(2000)))
     assert issuer.fetches == 2
@@ -126,26 +138,28 @@ async def test_flood_that_keeps_coming_is_one_fetch_per_cool_down(keys: KeySourc
 
 async def test_key_found_by_its_first_token_starts_no_cool_down(keys: KeySource, issuer: Issuer) -> None:
     """Only a name that the issuer does not know either makes the next one wait."""
-    await keys.key("key-1")
+    await keys.key_async("key-1")
     for number in range(2, 5):
         issuer.keys.append(IssuerKey.generate(kid=f"key-{number}").jwk())
-        assert await keys.key(f"key-{number}")
+        assert await keys.key_async(f"key-{number}")
     assert issuer.fetches == 4
 
 
 async def test_flood_around_a_good_token_is_one_fetch(keys: KeySource, issuer: Issuer) -> None:
     """A fetch that a good token caused serves the invented names as well that waited for it."""
-    await asyncio.gather(keys.key("key-1"), *(keys.key(f"invented-{number}") for number in range(100)))
-    await asyncio.gather(*(keys.key(f"again-{number}") for number in range(100)))
+    await asyncio.gather(
+        keys.key_async("key-1"), *(keys.key_async(f"invented-{number}") for number in range(100))
+    )
+    await asyncio.gather(*(keys.key_async(f"again-{number}") for number in range(100)))
     assert issuer.fetches == 1
 
 
 async def test_new_key_is_known_at_its_first_token(keys: KeySource, issuer: Issuer) -> None:
     """An unknown name causes one fetch, so that a new key works although the old set is still fresh."""
-    await keys.key("key-1")
+    await keys.key_async("key-1")
     issuer.keys.append(NEW_KEY.jwk())
-    assert await keys.key("key-2")
-    assert await keys.key("key-1")
+    assert await keys.key_async("key-2")
+    assert await keys.key_async("key-1")
     assert issuer.fetches == 2
 
 
@@ -155,28 +169,28 @@ async def test_unreachable_issuer_is_asked_once_per_cool_down(
     """Without any key everything is refused with 503, the issuer is not asked at each request, and it recovers."""
     issuer.instead = fails(httpx.ConnectError("refused"))
     for _ in range(100):
-        with pytest.raises(KeysUnavailable, match="ConnectError"):
-            await keys.key("key-1")
+        with pytest.raises(KeysUnavailable, match="refused"):
+            await keys.key_async("key-1")
     assert len(issuer.requests) == 1
     assert issubclass(KeysUnavailable, TemporarilyUnavailable)
     assert KeysUnavailable.status == 503
-    assert not await keys.ready()
+    assert not await keys.ready_async()
     issuer.instead = None
     clock.now += jwks.FAILURE_COOLDOWN_SECONDS
-    assert await keys.ready()
-    assert await keys.key("key-1")
+    assert await keys.ready_async()
+    assert await keys.key_async("key-1")
 
 
 async def test_failed_fetch_for_an_unknown_kid_is_not_repeated_at_once(
     keys: KeySource, issuer: Issuer, clock: Clock
 ) -> None:
     """A flood of invented names while the issuer is down stays one request, and known keys work."""
-    await keys.key("key-1")
+    await keys.key_async("key-1")
     issuer.instead = answers(500)
     for number in range(100):
-        assert await keys.key(f"invented-{number}") is None
+        assert await keys.key_async(f"invented-{number}") is None
     clock.now += 1
-    assert await keys.key("key-1")
+    assert await keys.key_async("key-1")
     assert len(issuer.requests) == 3
 
 
@@ -185,84 +199,97 @@ async def test_slow_issuer_stops_nobody(
 ) -> None:
     """Who has a known key waits for a slow issuer once and shortly, then not at all until its answer comes."""
     monkeypatch.setattr(jwks, "WAIT_SECONDS", 0.05)
-    await keys.key("key-1")
+    await keys.key_async("key-1")
     issuer.open.clear()
     clock.now += 101
     async with asyncio.timeout(1):
-        assert await keys.key("key-1")
+        assert await keys.key_async("key-1")
         clock.now += 0.05
         for _ in range(1000):
-            assert await keys.key("key-1")
+            assert await keys.key_async("key-1")
     assert issuer.fetches == 1  # the second one hangs in the metadata
     issuer.keys = [NEW_KEY.jwk()]
     issuer.open.set()
-    await settle()
-    assert await keys.key("key-2")
+    settle(keys)
+    assert await keys.key_async("key-2")
 
 
-async def test_fetch_that_takes_too_long_is_given_up(
-    keys: KeySource, issuer: Issuer, reports: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An issuer that never answers ends in an error, not in a fetch that lives for ever."""
+def test_fetch_that_takes_too_long_is_given_up(reports: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """An issuer that takes connections and never answers ends in an error, not in a fetch that lives for ever."""
     monkeypatch.setattr(jwks, "FETCH_SECONDS", 0.05)
+    silent = listen()
+    keys = KeySource(url_of(silent), report=reports.append)
+    with pytest.raises(KeysUnavailable):
+        keys.key("key-1")
+    settle(keys)
+    assert len(reports) == 1
+    assert "did not answer within 0.05 seconds" in reports[0]
+    silent.close()
+
+
+async def test_fetch_that_never_ends_is_overtaken(keys: KeySource, issuer: Issuer, clock: Clock) -> None:
+    """Whatever keeps a fetch from ending, a new one is made one day, and what the old one brings is passed over."""
+    await keys.key_async("key-1")
     issuer.open.clear()
-    async with asyncio.timeout(1):
-        with pytest.raises(KeysUnavailable):
-            await keys.key("key-1")
-    assert reports == ["TimeoutError"]
+    clock.now += 81
+    assert await keys.key_async("key-1")
+    lost = keys._fetch
+    clock.now += jwks.LOST_SECONDS
+    issuer.keys = [NEW_KEY.jwk()]
+    overtaken, issuer.open = issuer.open, threading.Event()
+    issuer.open.set()
+    assert await keys.key_async("key-2")
+    issuer.keys = [KEY.jwk()]
+    overtaken.set()
+    assert lost is not None
+    assert lost.flight is not None
+    lost.flight.wait()
+    assert await keys.key_async("key-2")
 
 
 async def test_caller_who_goes_away_takes_no_fetch_with_him(keys: KeySource, issuer: Issuer) -> None:
     """A cancelled request does not cancel the fetch that others wait for."""
     issuer.open.clear()
-    impatient = asyncio.create_task(keys.key("key-1"))
-    patient = asyncio.create_task(keys.key("key-1"))
-    await settle()
+    impatient = asyncio.create_task(keys.key_async("key-1"))
+    patient = asyncio.create_task(keys.key_async("key-1"))
+    await asyncio.sleep(0)
     impatient.cancel()
-    await settle()
+    with pytest.raises(asyncio.CancelledError):
+        await impatient
     issuer.open.set()
     assert await patient
     assert issuer.fetches == 1
 
 
-async def test_generation_changes_with_the_keys_alone(keys: KeySource, issuer: Issuer, clock: Clock) -> None:
+async def test_known_is_another_object_when_the_keys_are_others_alone(
+    keys: KeySource, issuer: Issuer, clock: Clock
+) -> None:
     """A refresh that brings the same keys, in whatever order and dress, leaves what was derived from them."""
     issuer.keys = [KEY.jwk(), NEW_KEY.jwk()]
-    await keys.key("key-1")
-    first = keys.generation
+    await keys.key_async("key-1")
+    first = keys.known
     issuer.keys = [NEW_KEY.jwk(use="sig"), KEY.jwk(x5t="other")]
     clock.now += 101
-    await keys.key("key-1")
-    assert (keys.generation, issuer.fetches) == (first, 2)
+    await keys.key_async("key-1")
+    assert keys.known is first
+    assert issuer.fetches == 2
     issuer.keys = [NEW_KEY.jwk()]
     clock.now += 101
-    await keys.key("key-1")
-    assert keys.generation == first + 1
+    await keys.key_async("key-1")
+    assert keys.known is not first
 
 
-async def test_same_kid_with_another_key_is_another_generation(
+async def test_same_kid_with_another_key_is_another_set(
     keys: KeySource, issuer: Issuer, clock: Clock
 ) -> None:
     """The name alone does not make a key: a new key under an old name replaces the old one."""
-    await keys.key("key-1")
-    first = keys.generation
+    await keys.key_async("key-1")
+    first = keys.known
     other = IssuerKey.generate()
     issuer.keys = [other.jwk()]
     clock.now += 101
-    key = await keys.key("key-1")
+    key = await keys.key_async("key-1")
     assert key is not None
     assert key.verify(b"text", other.sign(b"text"))
     assert not key.verify(b"text", KEY.sign(b"text"))
-    assert keys.generation == first + 1
-
-
-async def test_end_of_the_process_ends_the_fetch(keys: KeySource, issuer: Issuer) -> None:
-    """Nothing is left running when the cache is closed."""
-    issuer.open.clear()
-    waiting = asyncio.create_task(keys.key("key-1"))
-    await settle()
-    await keys.aclose()
-    with contextlib.suppress(KeysUnavailable):
-        await waiting
-    assert keys._flight is not None
-    assert keys._flight.cancelled()
+    assert keys.known is not first
