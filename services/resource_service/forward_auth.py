@@ -18,17 +18,17 @@ from starlette.routing import BaseRoute, Match
 from resource_service.errors import MalformedDemand, UnreadableCredentials, UntoldClient
 from resource_service.headers import values
 from resource_service.names import NAME, RESERVED
+from steelcut.claims import SCOPE
 from steelcut.discovery import check_resource_identifier
 from steelcut.errors import MalformedAuthorization
 from steelcut.guard import Guard
-from steelcut.verifier import SCOPE
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from resource_service.settings import ResourceSettings
     from resource_service.state import Process
-    from steelcut.verifier import Claims
+    from steelcut.claims import Claims
 
 PATH: Final = "/verify"
 CLIENT_ID_HEADER: Final = "X-Client-Id"
@@ -121,7 +121,7 @@ def told(claims: Claims) -> dict[str, str]:
 
 
 async def _admit(process: Process, demand: Demand, authorization: Sequence[str]) -> Claims:
-    guard = Guard(process.verifier, audience=demand.resource)
+    guard = Guard(verifier=process.verifier, audience=demand.resource)
     try:
         return await guard.admit(authorization, scopes=demand.scopes, any_of=demand.any_of)
     except MalformedAuthorization as refusal:

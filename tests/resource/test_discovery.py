@@ -67,6 +67,7 @@ async def test_description_names_every_route_and_the_token(resource: httpx.Async
         "/{resource}",
         "/{resource}/{key}",
         f"{WELL_KNOWN}/{{resource}}",
+        "/verify",
         "/healthz",
         "/readyz",
     }

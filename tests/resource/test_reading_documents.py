@@ -131,7 +131,7 @@ async def test_other_methods_are_refused(
         "/docs/x",
         "/admin",
         "/admin/v1",
-        "/verify",
+        "/verify/x",
         "/.well-known",
         "/.well-known/x",
         "/healthz/x",

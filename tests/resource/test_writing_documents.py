@@ -145,7 +145,7 @@ async def test_what_is_no_document_cannot_be_written(publisher: Publisher, metho
     """The paths of the service itself, and those that no document can have, are not there to be published over."""
     url = httpx.URL(publisher.system.resource_base + path)
     refused = await publisher.http.request(method, url, content=b"{}", headers=JSON)
-    assert refused.status_code in {404, 405}
+    assert refused.status_code in {404, 405} | ({400} if path == "/verify" else set())
     assert "PUT" not in refused.headers.get("allow", "")
     assert refused.json()["error"] in {"not_found", "invalid_request"}
 
