@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from starlette.routing import Route
 
 from auth_service.admin.mounting import mount, open_administration
-from auth_service.metadata import authorization_server_metadata, jwks
+from auth_service.metadata import authorization_server_metadata, authorize, jwks
 from auth_service.openapi import describe
 from auth_service.settings import AuthSettings
 from auth_service.state import open_process
@@ -61,6 +61,7 @@ def create_app(settings: AuthSettings | None = None, log: Logger | None = None) 
     app.router.routes[:0] = [
         Route(f"{base}/token", token, methods=["POST"]),
         Route(f"{base}/.well-known/jwks.json", jwks, methods=["GET"]),
+        Route(f"{base}/authorize", authorize, methods=["GET", "POST"]),
         Route(
             urlsplit(well_known(settings.issuer, AUTHORIZATION_SERVER)).path,
             authorization_server_metadata,

@@ -114,6 +114,13 @@ class UnsupportedGrantType(OAuthError):
     description = "This server supports the grant type client_credentials."
 
 
+class UnsupportedResponseType(OAuthError):
+    """RFC 6749 §4.1.2.1: nothing can be had at the authorization endpoint."""
+
+    error = "unsupported_response_type"
+    description = "This server knows no users: get a token from the token endpoint by client_credentials."
+
+
 class UnauthorizedClient(OAuthError):
     """A grant type that this server knows and this client may not use."""
 

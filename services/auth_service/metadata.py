@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
+from auth_service.errors import UnsupportedResponseType
 from auth_service.grants import SUPPORTED_GRANT_TYPES
 from steelcut.service.asgi import JSONBytes
 
@@ -29,13 +30,21 @@ async def jwks(request: Request) -> Response:
     return JSONBytes(process.key_ring.jwks, headers=_cacheable(process))
 
 
+async def authorize(_: Request) -> Response:
+    """RFC 6749 §3.1, for a server that no user comes to. Whoever asks is told; nobody is redirected anywhere."""
+    raise UnsupportedResponseType
+
+
 def document(issuer: str, scopes: tuple[str, ...]) -> dict[str, Any]:
     """Return the metadata of RFC 8414 §2 that apply to a server of this one grant."""
     return {
         "issuer": issuer,
+        # §2 asks for none without a grant that uses it; clients written for users as well do not read metadata
+        # without one (ADR 0022).
+        "authorization_endpoint": f"{issuer}/authorize",
         "token_endpoint": f"{issuer}/token",
         "jwks_uri": f"{issuer}/.well-known/jwks.json",
-        # §2: required, and empty for a server without an authorization endpoint.
+        # §2: required, and empty where the authorization endpoint grants nothing.
         "response_types_supported": [],
         # §2: left out, it would mean authorization_code and implicit.
         "grant_types_supported": list(SUPPORTED_GRANT_TYPES),

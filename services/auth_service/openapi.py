@@ -26,6 +26,7 @@ _ERROR_CODES = [
     "invalid_target",
     "unauthorized_client",
     "unsupported_grant_type",
+    "unsupported_response_type",
     "temporarily_unavailable",
     "server_error",
     "not_found",
@@ -156,6 +157,7 @@ def _schemas() -> dict[str, Any]:
             "type": "object",
             "required": [
                 "issuer",
+                "authorization_endpoint",
                 "token_endpoint",
                 "jwks_uri",
                 "response_types_supported",
@@ -166,6 +168,7 @@ def _schemas() -> dict[str, Any]:
             ],
             "properties": {
                 "issuer": text,
+                "authorization_endpoint": text,
                 "token_endpoint": text,
                 "jwks_uri": text,
                 "response_types_supported": texts,

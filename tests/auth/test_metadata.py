@@ -17,6 +17,7 @@ async def test_metadata_document(auth: httpx.AsyncClient, system: System) -> Non
     assert response.headers["cache-control"] == "public, max-age=300"
     assert response.json() == {
         "issuer": system.issuer,
+        "authorization_endpoint": f"{system.issuer}/authorize",
         "token_endpoint": f"{system.issuer}/token",
         "jwks_uri": f"{system.issuer}/.well-known/jwks.json",
         "response_types_supported": [],
@@ -25,6 +26,18 @@ async def test_metadata_document(auth: httpx.AsyncClient, system: System) -> Non
         "scopes_supported": ["read", "write"],
         "service_documentation": f"{system.issuer}/docs",
     }
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_nothing_is_authorized_at_the_authorization_endpoint(
+    auth: httpx.AsyncClient, method: str
+) -> None:
+    """It is there for clients that demand one (ADR 0022): it says no, and redirects nobody anywhere."""
+    request = {"response_type": "code", "client_id": "x", "redirect_uri": "https://evil.example.com/"}
+    response = await auth.request(method, "/authorize", params=request, follow_redirects=False)
+    assert (response.status_code, response.json()["error"]) == (400, "unsupported_response_type")
+    assert "location" not in response.headers
+    assert "evil" not in response.text
 
 
 async def test_issuer_with_a_path(start_system: Any) -> None:
