@@ -11,7 +11,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import httpx
 import orjson
@@ -201,15 +201,17 @@ def listen() -> socket.socket:
 
 
 @contextlib.asynccontextmanager
-async def serving(app: Any, listener: socket.socket) -> AsyncIterator[uvicorn.Server]:
-    """Serve ``app`` with uvicorn on ``listener`` until the block ends."""
+async def serving(
+    app: Any, listener: socket.socket, *, lifespan: Literal["on", "auto"] = "on"
+) -> AsyncIterator[uvicorn.Server]:
+    """Serve ``app`` with uvicorn on ``listener`` until the block ends; "auto" for one that knows no lifespan."""
     config = uvicorn.Config(
         app,
         http=HttpProtocol,
         ws="none",
         log_config=None,
         access_log=False,
-        lifespan="on",
+        lifespan=lifespan,
         server_header=False,
         timeout_graceful_shutdown=2,
     )

@@ -1,0 +1,25 @@
+"""Fetch a document a hundred times at once: one client, one token, however many tasks.
+
+Who it is comes from STEELCUT_CLIENT_ID and STEELCUT_CLIENT_SECRET, whom to ask from STEELCUT_ISSUER.
+"""
+
+import asyncio
+import os
+
+import httpx
+
+from steelcut import ClientCredentials
+
+FETCHES = 100
+
+
+async def main() -> None:
+    """Print how many documents came."""
+    url = os.environ["STEELCUT_DOCUMENT_URL"]
+    async with httpx.AsyncClient(auth=ClientCredentials(), timeout=30) as http:
+        answers = await asyncio.gather(*(http.get(url) for _ in range(FETCHES)))
+    print(f"{sum(answer.is_success for answer in answers)} of {FETCHES} documents fetched")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
