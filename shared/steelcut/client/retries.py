@@ -89,7 +89,7 @@ class Pause:
     __slots__ = ("_retries", "seconds")
 
     def __init__(self, seconds: float, retries: Retries) -> None:
-        self.seconds = seconds
+        self.seconds: float = seconds
         self._retries = retries
 
     def wait(self) -> None:

@@ -37,7 +37,7 @@ class TokenCache:
     """
 
     def __init__(self, directory: str | os.PathLike[str] | None = None) -> None:
-        self.directory = _default() if directory is None else Path(directory).expanduser()
+        self.directory: Path = _default() if directory is None else Path(directory).expanduser()
         try:
             self.directory.mkdir(_DIRECTORY_MODE, parents=True, exist_ok=True)
             found = self.directory.stat()
