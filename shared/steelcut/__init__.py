@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from steelcut.errors import BearerError as BearerError
     from steelcut.errors import InsufficientScope as InsufficientScope
     from steelcut.errors import InvalidToken as InvalidToken
+    from steelcut.errors import MalformedAuthorization as MalformedAuthorization
+    from steelcut.errors import NoCredentials as NoCredentials
     from steelcut.errors import OAuthError as OAuthError
     from steelcut.errors import TemporarilyUnavailable as TemporarilyUnavailable
     from steelcut.exchange import ClientError as ClientError
@@ -59,6 +61,8 @@ _HOMES = {
         "BearerError",
         "InsufficientScope",
         "InvalidToken",
+        "MalformedAuthorization",
+        "NoCredentials",
         "OAuthError",
         "TemporarilyUnavailable",
     ),

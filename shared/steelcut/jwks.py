@@ -119,25 +119,28 @@ class KeySource:
 
     def ready(self) -> bool:
         """Say whether a key is known, after trying (briefly) to get one when there is none."""
-        run(self._refresh(None))
+        run(self.steps(None))
         return bool(self.known)
 
     async def ready_async(self) -> bool:
         """Say what ``ready`` says, on asyncio or trio."""
-        await run_async(self._refresh(None))
+        await run_async(self.steps(None))
         return bool(self.known)
 
     def is_due(self) -> bool:
         """Say whether ``steps`` have anything to do for known keys; cheap enough to ask at every request."""
         return self._clock() >= self._refresh_at
 
-    def steps(self, kid: str) -> Steps[None]:
+    def steps(self, kid: str | None) -> Steps[None]:
         """Bring ``known`` up to date, so that the key called ``kid`` is in it if the issuer has it.
 
-        A refresh is started when the keys are old, and waited for (briefly) only when they are too old. A failed one
-        changes nothing but the moment of the next one. Raises ``KeysUnavailable`` when no key is known at all.
+        For ``steelcut.steps.run`` and ``run_async``, or a ``yield from`` in other steps. A refresh is started when the
+        keys are old, and waited for (briefly) only when they are too old. A failed one changes nothing but the moment
+        of the next one. Raises ``KeysUnavailable`` when ``kid`` is asked for and no key is known at all.
         """
         waited = yield from self._refresh(kid)
+        if kid is None:
+            return
         if kid not in self.known and not waited:
             wait = self._join(kid, self._may_be_asked_for)
             if wait is not None:

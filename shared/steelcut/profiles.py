@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class TokenProfile:
     token_id: tuple[str, ...] = ("jti",)
     """The claims that may name the token; the first that is there does."""
 
-    marks: Mapping[str, frozenset[str]] = field(default_factory=dict, hash=False)
+    marks: Mapping[str, tuple[Any, ...]] = field(default_factory=dict, hash=False)
     """The claims that must be there with one of these values, because they tell an access token from others."""
 
     never: frozenset[str] = frozenset()
@@ -52,7 +52,7 @@ KEYCLOAK: Final = TokenProfile(
     complete=False,
     client_id=("azp", "client_id"),
     # Keycloak says in the payload what a token is for: ID, Refresh, Offline, Logout and others are no access tokens.
-    marks=MappingProxyType({"typ": frozenset({"Bearer"})}),
+    marks=MappingProxyType({"typ": ("Bearer",)}),
 )
 """Keycloak 17 and later, also with the option "use RFC 9068 access token header type"."""
 

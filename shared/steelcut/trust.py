@@ -29,8 +29,11 @@ class Keys(Protocol):
     def is_due(self) -> bool:
         """Say whether ``steps`` have anything to do for known keys; asked at every request."""
 
-    def steps(self, kid: str) -> Steps[None]:
-        """Bring ``known`` up to date, so that the key called ``kid`` is in it if there is one."""
+    def steps(self, kid: str | None) -> Steps[None]:
+        """Bring ``known`` up to date, so that the key called ``kid`` is in it if there is one.
+
+        Raises ``TemporarilyUnavailable`` when ``kid`` is asked for and no key is known at all.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ class TrustedIssuer:
             raise ValueError(
                 f"the algorithm {unknown[0]} cannot be verified, only {', '.join(ALGORITHMS)} can be"
             )
-        if self.audience is not None and not all(self.audiences):
+        if self.audience is not None and (not self.audiences or not all(self.audiences)):
             raise ValueError("the audience must not be empty")
 
     @property
@@ -76,7 +79,7 @@ class TrustedIssuer:
         ``audience`` is what an audience mapper puts into ``aud``; without a mapper that is at most ``account``, which
         every token of the realm may have and which so says nothing.
         """
-        return cls(url, audience=_names(audience), profile=KEYCLOAK)
+        return cls(url.rstrip("/"), audience=_names(audience), profile=KEYCLOAK)
 
     @classmethod
     def entra(cls, tenant: str, *, audience: str | Iterable[str], version: Literal[1, 2] = 2) -> Self:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from steelcut.jwk import VerificationKey
 
 MAX_TOKEN_CHARACTERS: Final = 8192
+DEFAULT_LEEWAY_SECONDS: Final = 30
 MAX_LEEWAY_SECONDS: Final = 60
 # Each changes what the rest of the token means, and none is understood here: critical extensions (RFC 7515
 # §4.1.11), an unencoded payload (RFC 7797), encryption (RFC 7516 §9).
@@ -67,7 +68,7 @@ class Verifier:
         issuers: str | TrustedIssuer | Iterable[str | TrustedIssuer],
         *,
         audience: str | None,
-        leeway_seconds: float = 30,
+        leeway_seconds: float = DEFAULT_LEEWAY_SECONDS,
         check: Callable[[Claims], bool] | None = None,
         cache_size: int = 10_000,
         unknown_kid_cooldown_seconds: float = 30.0,
@@ -144,6 +145,20 @@ class Verifier:
         if verified is None:
             verified = await run_async(self._steps(token, digest))
         return self._admit(verified, digest, audience)
+
+    def ready(self) -> bool:
+        """Say whether tokens of any trusted issuer can be judged, after trying (briefly) to get keys not known yet."""
+        run(self._prepare())
+        return any(trust.keys.known for trust in self._trusts.values())
+
+    async def ready_async(self) -> bool:
+        """Say what ``ready`` says, without blocking, on asyncio or trio."""
+        await run_async(self._prepare())
+        return any(trust.keys.known for trust in self._trusts.values())
+
+    def _prepare(self) -> Steps[None]:
+        for trust in self._trusts.values():
+            yield from trust.keys.steps(None)
 
     def _recall(self, digest: bytes) -> _Verified | None:
         """Return what is remembered of a token, unless its issuer's keys are to be seen to first."""

@@ -42,7 +42,7 @@ class Keys:
         """Say what the test wants."""
         return self.due
 
-    def steps(self, kid: str) -> Steps[None]:  # noqa: ARG002 - as a verifier calls it
+    def steps(self, kid: str | None) -> Steps[None]:  # noqa: ARG002 - as a verifier calls it
         """Count."""
         yield from ()
         self.asked += 1
@@ -239,7 +239,7 @@ async def test_keys_that_change_under_a_check_are_not_remembered_against(clock: 
     class Changing(Keys):
         """Keys that change while a token is checked."""
 
-        def steps(self, kid: str) -> Steps[None]:
+        def steps(self, kid: str | None) -> Steps[None]:
             yield from super().steps(kid)
             signing = self.known[KEY.kid]
 
@@ -303,7 +303,7 @@ async def test_memory_can_be_turned_off(keys: Keys, clock: Clock) -> None:
 async def test_without_keys_no_judgement(keys: Keys, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """While no key is known a well-formed token is neither good nor bad; a malformed one is bad at once."""
 
-    def unavailable(_kid: str) -> Steps[None]:
+    def unavailable(_kid: str | None) -> Steps[None]:
         yield from ()
         raise KeysUnavailable("never fetched")
 

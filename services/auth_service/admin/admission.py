@@ -41,7 +41,7 @@ class OwnKeys:
         """Say whether other keys are published than those that are known here."""
         return self._key_ring.jwks != self._read
 
-    def steps(self, kid: str) -> Steps[None]:  # noqa: ARG002 - all keys are here, whichever is asked for
+    def steps(self, kid: str | None) -> Steps[None]:  # noqa: ARG002 - all keys are here, whichever is asked for
         """Read the published keys again, if they changed; there is nothing to wait for."""
         yield from ()
         if self.is_due():

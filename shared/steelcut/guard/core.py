@@ -10,7 +10,7 @@ from steelcut.claims import Claims
 from steelcut.errors import BearerError, InsufficientScope
 from steelcut.guard.bearer import bearer_token, challenge
 from steelcut.guard.openapi import refusals
-from steelcut.verifier import Verifier
+from steelcut.verifier import DEFAULT_LEEWAY_SECONDS, Verifier
 
 if TYPE_CHECKING:
     from starlette.routing import Route
@@ -39,7 +39,8 @@ class Guard:
         scopes: Iterable[str] | Mapping[str, str] = (),
         resource_metadata: str | None = None,
         token_url: str | None = None,
-        leeway_seconds: float = 30,
+        scheme_name: str | None = None,
+        leeway_seconds: float = DEFAULT_LEEWAY_SECONDS,
         check: Callable[[Claims], bool] | None = None,
         exchange: Exchange | None = None,
         report: Callable[[str], None] | None = None,
@@ -50,10 +51,11 @@ class Guard:
         ``scopes`` are those that the resource knows, with a description each if it is a mapping: for its metadata and
         for OpenAPI, and so that a misspelt one is noticed; which of them a request needs is said at each route.
         ``resource_metadata`` is the URL of the metadata; without it, where RFC 9728 §3.1 puts it, and none is told when
-        ``audience`` is no URL. ``token_url`` is for OpenAPI alone: where clients get their tokens.
+        ``audience`` is no URL. ``token_url`` and ``scheme_name`` are for OpenAPI alone: where clients get their tokens,
+        and what tells apart the schemes of several guards of one application.
 
         ``leeway_seconds``, ``check``, ``exchange`` and ``report`` are those of ``Verifier``; with a ``verifier`` of
-        one's own, instead of ``issuers``, they are its. Raises ``ValueError`` when an argument cannot be used.
+        one's own they, and the issuers, are its. Raises ``ValueError`` when an argument cannot be used.
         """
         if not audience:
             raise ValueError("the audience must not be empty")
@@ -68,11 +70,15 @@ class Guard:
                 exchange=exchange,
                 report=report,
             )
-        elif issuers is not None:
-            raise ValueError("a guard with a verifier trusts the issuers of that; name them there")
+        elif issuers is not None or check or exchange or report or leeway_seconds != DEFAULT_LEEWAY_SECONDS:
+            # Not to be passed over in silence: a check that nobody makes looks like one that passes.
+            raise ValueError(
+                "a guard with a verifier of its own takes issuers and their options from that alone"
+            )
         self.audience = audience
         self.scopes: Mapping[str, str] = _described(scopes) if scopes else {}
         self.token_url = token_url
+        self.scheme_name = scheme_name
         self.verifier = verifier
         self._resource_metadata = resource_metadata
         self._dependencies: dict[tuple[tuple[str, ...], tuple[str, ...]], Dependency] = {}

@@ -37,10 +37,10 @@ class Scheme(SecurityBase):
     def __init__(self, guard: "Guard") -> None:
         """Describe ``guard``: as OAuth 2.0 when it is known where tokens are to be had, else as a Bearer token."""
         if guard.token_url is None:
-            self.scheme_name = "Bearer"
+            self.scheme_name = guard.scheme_name or "Bearer"
             self.model = HTTPBearer(bearerFormat="JWT")
         else:
-            self.scheme_name = "OAuth2"
+            self.scheme_name = guard.scheme_name or "OAuth2"
             flow = OAuthFlowClientCredentials(tokenUrl=guard.token_url, scopes=dict(guard.scopes))
             self.model = OAuth2(flows=OAuthFlows(clientCredentials=flow))
 
@@ -60,7 +60,7 @@ def dependency(guard: "Guard", scopes: tuple[str, ...], any_of: tuple[str, ...])
         try:
             return await guard.admit(connection.headers.getlist("authorization"), needed, any_of)
         except OAuthError as refusal:
-            logging.getLogger("steelcut").info("Refused %s: %s", connection.url.path, refusal.reason)
+            logging.getLogger("steelcut").info("Refused %r: %s", connection.url.path, refusal.reason)
             raise Refused(refusal) from refusal
 
     return admitted

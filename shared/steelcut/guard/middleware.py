@@ -74,7 +74,7 @@ class GuardMiddleware:
         try:
             claims = await self._guard.admit(_authorization(scope), self._scopes, self._any_of)
         except OAuthError as refusal:
-            logging.getLogger("steelcut").info("Refused %s: %s", scope["path"], refusal.reason)
+            logging.getLogger("steelcut").info("Refused %r: %s", scope["path"], refusal.reason)
             await _refuse(scope, receive, send, refusal)
             return
         scope.setdefault("state", {})["claims"] = claims
