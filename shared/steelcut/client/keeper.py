@@ -186,4 +186,6 @@ class TokenKeeper:
         if found is None or (refused is not None and found[0].value == refused.value):
             return None
         token, asked_at = found
+        if asked_at > self._clock():  # the clock was put back, so nobody knows how old it is
+            return None
         return Held.of(token, asked_at=asked_at, random=self._random())

@@ -61,7 +61,15 @@ class TokenRequest:
         form = token_form(configuration.resources, configuration.scope, configuration.parameters)
         headers, form = authenticated(form, configuration.client_id, secret, endpoint.authentication)
         answer = self._exchange.send("POST", endpoint.url, headers=headers, form=form, timeout=self._timeout)
-        return read_token(answer)
+        try:
+            return read_token(answer)
+        except RequestRefused as error:
+            refusal = error
+        if secret in refusal.error + refusal.description:
+            refusal = RequestRefused(
+                refusal.url, answer.status, "invalid_request", "The server's words repeat the client secret."
+            )
+        raise refusal
 
 
 def _is_temporary(error: ClientError) -> bool:
