@@ -1,6 +1,6 @@
-"""Find nginx or Caddy, or bring Debian's packages of them into the environment: no root, nothing installed.
+"""Find a proxy, or bring Debian's package of it into the environment: no root, nothing installed.
 
-Usage: python tools/proxies.py nginx | caddy
+Usage: python tools/proxies.py nginx | caddy | traefik
 
 Prints the path of the program. What the machine has already is taken as it is. Otherwise apt-get, with lists and a
 cache of its own, brings the package and what it needs and the machine lacks; `make clean` takes it away again.
@@ -21,7 +21,8 @@ from typing import Final
 SECONDS: Final = 120
 # Programs for administrators are not on everybody's PATH.
 MORE_PLACES: Final = ("/usr/local/sbin", "/usr/sbin", "/sbin")
-VERSION_ARGUMENT: Final = {"nginx": "-v", "caddy": "version"}
+VERSION_ARGUMENT: Final = {"nginx": "-v", "caddy": "version", "traefik": "version"}
+NOT_IN_DEBIAN: Final = ("traefik",)
 
 
 class NotToBeHadError(Exception):
@@ -42,19 +43,23 @@ class Program:
         return (done.stdout + done.stderr).strip()
 
 
-def find(name: str, environment: Path) -> Program:
-    """Return the program ``name``, brought into the folder ``environment`` if need be.
+def find(name: str, environment: Path, *, bring: bool = True) -> Program:
+    """Return the program ``name``; with ``bring``, brought into the folder ``environment`` if need be.
 
     Raises ``NotToBeHadError``.
     """
     path = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), *MORE_PLACES]))
     if path is not None:
         return Program(Path(path))
+    if name in NOT_IN_DEBIAN:
+        raise NotToBeHadError(f"{name} is not installed, and Debian has no package of it")
     root = environment / "debian" / name
     root.parent.mkdir(parents=True, exist_ok=True)
     # Several processes of one test run may want it at once.
     with (root.parent / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        if not root.is_dir() and not bring:
+            raise NotToBeHadError(f"it is not installed; `python tools/proxies.py {name}` brings it")
         if not root.is_dir():
             _bring(name, root)
     return _program(name, root)

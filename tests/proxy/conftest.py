@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
+import httpx
 import pytest
 
 from auth_service.administration.resources import create_resource
 from tests.proxy.upstream import Upstream
 from tests.support.databases import Templates
-from tests.support.system import ACTOR, System, running_system
+from tests.support.system import ACTOR, GRANT, Registered, System, running_system
 from tools.proxies import NotToBeHadError, Program, find
 
 # As in the examples.
@@ -42,9 +44,24 @@ def shared_upstream() -> Upstream:
     return Upstream()
 
 
-def program(name: str) -> Program:
-    """Return a proxy to run, or skip the test with the reason why there is none."""
+def program(name: str, *, bring: bool = True) -> Program:
+    """Return a proxy to run, or skip the test with the reason why there is none; ``bring`` may take some seconds."""
     try:
-        return find(name, Path(sys.prefix))
+        return find(name, Path(sys.prefix), bring=bring)
     except NotToBeHadError as reason:
         pytest.skip(f"no {name}: {reason}")
+
+
+async def token_of(system: System, client: Registered) -> str:
+    """Return a token as the client gets it."""
+    async with httpx.AsyncClient(trust_env=False) as http:
+        answer = await http.post(system.token_url, data=GRANT, auth=client.basic)
+    token: str = answer.json()["access_token"]
+    return token
+
+
+def challenge(value: str | None) -> dict[str, str]:
+    """Take a challenge apart."""
+    assert value is not None
+    assert value.startswith("Bearer ")
+    return dict(re.findall(r'([a-z_]+)="([^"]*)"', value))

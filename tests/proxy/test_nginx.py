@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -17,11 +16,11 @@ from resource_service.app import create_app
 from resource_service.settings import ResourceSettings
 from steelcut.service.logs import make_logger
 from tests.proxy import nginx
-from tests.proxy.conftest import ORDERS, program
+from tests.proxy.conftest import ORDERS, challenge, program, token_of
 from tests.proxy.upstream import Upstream
 from tests.support.databases import Templates
 from tests.support.issuer import TinyIssuer, url_of
-from tests.support.system import GRANT, Log, Registered, System, listen, serving
+from tests.support.system import Log, Registered, System, listen, serving
 from tests.support.wire import Answer, exchange
 
 
@@ -69,21 +68,6 @@ async def front(
             with nginx.running(nginx_program, tmp_path_factory.mktemp("nginx"), listener, site) as log:
                 token = await token_of(guarded_system, reader)
                 yield Front(url_of(listener), http, log, reader, token)
-
-
-async def token_of(system: System, client: Registered, **form: str) -> str:
-    """Return a token as the client gets it."""
-    async with httpx.AsyncClient(trust_env=False) as http:
-        answer = await http.post(system.token_url, data={**GRANT, **form}, auth=client.basic)
-    token: str = answer.json()["access_token"]
-    return token
-
-
-def challenge(value: str | None) -> dict[str, str]:
-    """Take a challenge apart."""
-    assert value is not None
-    assert value.startswith("Bearer ")
-    return dict(re.findall(r'([a-z_]+)="([^"]*)"', value))
 
 
 async def test_a_good_token_gets_through_and_the_service_learns_whose_it_is(
@@ -151,6 +135,7 @@ async def test_a_token_for_something_else(front: Front, guarded_system: System, 
         [b"x-client-id: admin", b"X-CLIENT-ID: admin"],
         [b"X_Client_Id: admin", b"X-Client_Id: admin", b"x_client-id: admin"],
         [b"X.Client.Id: admin", b"X-Client.Id: admin"],
+        [b"X!Client!Id: admin", b"X~Client~Id: admin", b"X+Client+Id: admin", b"X*Client*Id: admin"],
         [b"X-Client-Id : admin"],
         [b"X-Client-Id:admin", b"X-Scope: read admin", b"X_Scope: admin", b"X-Token-Expires: 9999999999"],
         [b"Connection: X-Client-Id, X-Scope, X-Token-Expires"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -21,8 +22,8 @@ class Seen:
     body: bytes
 
     def values(self, name: str) -> list[str]:
-        """Return what a server that takes ``_`` and ``.`` for ``-``, as many do, sees under ``name``."""
-        return [value for key, value in self.headers if key.replace("_", "-").replace(".", "-") == name]
+        """Return what a server sees under ``name`` that knows letters and digits only, as CGI, WSGI and PHP do."""
+        return [value for key, value in self.headers if re.sub(r"[^a-z0-9]", "-", key) == name]
 
 
 @dataclass
