@@ -123,7 +123,7 @@ def told(claims: Claims) -> dict[str, str]:
 async def _admit(process: Process, demand: Demand, authorization: Sequence[str]) -> Claims:
     guard = Guard(verifier=process.verifier, audience=demand.resource)
     try:
-        return await guard.admit(authorization, scopes=demand.scopes, any_of=demand.any_of)
+        return await guard.admit(authorization, demand.scopes, demand.any_of)
     except MalformedAuthorization as refusal:
         raise UnreadableCredentials(refusal.reason, headers=refusal.headers()) from refusal
 

@@ -44,10 +44,10 @@ def shared_upstream() -> Upstream:
     return Upstream()
 
 
-def program(name: str, *, bring: bool = True) -> Program:
-    """Return a proxy to run, or skip the test with the reason why there is none; ``bring`` may take some seconds."""
+def program(name: str) -> Program:
+    """Return a proxy to run, or skip the test with the reason why there is none. The first time it takes seconds."""
     try:
-        return find(name, Path(sys.prefix), bring=bring)
+        return find(name, Path(sys.prefix))
     except NotToBeHadError as reason:
         pytest.skip(f"no {name}: {reason}")
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import Final
 from tests.proxy.nginx import STOP_SECONDS
 from tests.support.system import listen
 from tests.support.wire import exchange
-from tools.proxies import Program
+from tools.proxies import NotToBeHadError, Program, find
 
 EXAMPLES: Final = Path(__file__).parents[2] / "examples" / "proxies"
 START_SECONDS: Final = 20
@@ -46,6 +47,15 @@ def traefik(folder: Path, places: Places) -> list[str]:
 
 
 ARGUMENTS: Final[dict[str, Callable[[Path, Places], list[str]]]] = {"caddy": caddy, "traefik": traefik}
+
+
+def present() -> list[Program]:
+    """Return the proxies that are here already."""
+    found = []
+    for name in ARGUMENTS:
+        with contextlib.suppress(NotToBeHadError):
+            found.append(find(name, Path(sys.prefix), bring=False))
+    return found
 
 
 @contextlib.asynccontextmanager
