@@ -12,7 +12,7 @@ from pathlib import Path
 
 import orjson
 
-from benchmarks import counting, imports, slow_hashes, throughput
+from benchmarks import counting, imports, library, slow_hashes, throughput
 from benchmarks.processes import fleet
 from benchmarks.table import Row, document, machine, show
 from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres
@@ -34,6 +34,7 @@ async def _run(postgres: EmbeddedPostgres, directory: Path) -> dict[str, Sequenc
     await _shown(
         "Costs of a request besides time", counting.measure(postgres, await templates.clone()), parts
     )
+    await _shown("Callers and guards, in one process", library.measure(), parts)
     await _shown("Imports", imports.measure(templates, directory), parts)
     return parts
 
