@@ -27,8 +27,8 @@ Client = Callable[..., Awaitable[tuple[int, str, str]]]
 def installed_example(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The example beside its packages, as `npm install` there would have it."""
     folder = tmp_path_factory.mktemp("node")
-    for file in EXAMPLE.iterdir():
-        shutil.copy(file, folder)
+    for name in ("client.mjs", "package.json"):
+        shutil.copy(EXAMPLE / name, folder)
     (folder / "node_modules").symlink_to(PACKAGES)
     return folder / "client.mjs"
 
