@@ -51,11 +51,11 @@ def _verifying(issuer: Issuer) -> list[Row]:
     key = jwt.PyJWKSet.from_dict(published).keys[0]
     key_set = KeySet.import_key_set(published)
 
-    def pyjwt(token: str) -> None:
-        jwt.decode(token, key, audience=AUDIENCE, issuer=issuer.url)
+    def pyjwt(token: str) -> object:
+        return jwt.decode(token, key, audience=AUDIENCE, issuer=issuer.url)
 
-    def joserfc(token: str) -> None:
-        joserfc_jwt.decode(token, key_set)
+    def joserfc(token: str) -> object:
+        return joserfc_jwt.decode(token, key_set)
 
     new = _ratio(
         lambda: [forgetting.verify(token) for token in tokens], lambda: [pyjwt(token) for token in tokens]
