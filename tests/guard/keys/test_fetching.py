@@ -147,9 +147,12 @@ async def test_key_found_by_its_first_token_starts_no_cool_down(keys: KeySource,
 
 async def test_flood_around_a_good_token_is_one_fetch(keys: KeySource, issuer: Issuer) -> None:
     """A fetch that a good token caused serves the invented names as well that waited for it."""
-    await asyncio.gather(
-        keys.key_async("key-1"), *(keys.key_async(f"invented-{number}") for number in range(100))
-    )
+    issuer.open.clear()
+    names = ["key-1", *(f"invented-{number}" for number in range(100))]
+    waiting = [asyncio.create_task(keys.key_async(name)) for name in names]
+    await asyncio.sleep(0)
+    issuer.open.set()
+    await asyncio.gather(*waiting)
     await asyncio.gather(*(keys.key_async(f"again-{number}") for number in range(100)))
     assert issuer.fetches == 1
 

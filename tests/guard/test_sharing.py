@@ -1,0 +1,125 @@
+"""One verifier for everybody: threads, event loops in turn and at once, sync and async, asyncio and trio."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import trio
+
+from steelcut import Claims, Guard, InvalidToken, Verifier
+from tests.guard.sockets import AUDIENCE, OPENID_PATH, SocketIssuer
+from tests.support.tokens import IssuerKey
+
+
+@pytest.fixture
+def issuer() -> Iterator[SocketIssuer]:
+    """An issuer on a socket."""
+    with SocketIssuer().serving() as issuer:
+        yield issuer
+
+
+@pytest.fixture
+def verifier(issuer: SocketIssuer) -> Verifier:
+    """A verifier that knows the issuer's name and nothing yet."""
+    return Verifier(issuer.url, audience=AUDIENCE)
+
+
+def test_cold_start_of_threads_and_loops_is_one_fetch(issuer: SocketIssuer, verifier: Verifier) -> None:
+    """However many threads and tasks of however many loops ask at once, the issuer is asked once."""
+    issuer.open.clear()
+    together = threading.Barrier(41)
+    tokens = [issuer.token(jti=f"token-{number}") for number in range(40)]
+
+    def blocking(token: str) -> Claims:
+        together.wait()
+        return verifier.verify(token)
+
+    def looping(tokens: list[str]) -> list[Claims]:
+        async def all_of_them() -> list[Claims]:
+            return await asyncio.gather(*(verifier.verify_async(token) for token in tokens))
+
+        together.wait()
+        return asyncio.run(all_of_them())
+
+    with ThreadPoolExecutor(40) as threads:
+        blocked = [threads.submit(blocking, token) for token in tokens[:30]]
+        looped = [threads.submit(looping, tokens) for _ in range(10)]
+        together.wait()
+        issuer.open.set()
+        assert [future.result().token_id for future in blocked] == [f"token-{n}" for n in range(30)]
+        for future in looped:
+            assert len(future.result()) == 40
+    assert issuer.fetches == 1
+
+
+def test_event_loop_that_ends_takes_nothing_with_it(issuer: SocketIssuer, verifier: Verifier) -> None:
+    """A loop whose task gives up amid the fetch, as in a test per loop, leaves the fetch to the next loop."""
+    issuer.open.clear()
+    token = issuer.token()
+
+    async def impatient() -> None:
+        async with asyncio.timeout(0.01):
+            await verifier.verify_async(token)
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(impatient())
+    issuer.open.set()
+    assert asyncio.run(verifier.verify_async(token)).client_id == "client-1"
+    assert issuer.fetches == 1
+
+
+def test_trio(issuer: SocketIssuer, verifier: Verifier) -> None:
+    """The same awaits on trio, for the first token and for a remembered one."""
+    token = issuer.token()
+    for _ in range(2):
+        assert trio.run(verifier.verify_async, token).client_id == "client-1"
+    with pytest.raises(InvalidToken):
+        trio.run(verifier.verify_async, IssuerKey.generate().token({"iss": issuer.url}))
+    assert issuer.fetches == 1
+
+
+def test_guard_without_an_event_loop(issuer: SocketIssuer) -> None:
+    """Code that blocks gets the same claims and the same challenges."""
+    guard = Guard(issuer.url, audience=AUDIENCE)
+    authorization = [f"Bearer {issuer.token(scope='read list')}"]
+    assert guard.admit_sync(authorization, ["read"], any_of=["write", "list"]).scopes == {"read", "list"}
+    with pytest.raises(InvalidToken) as refusal:
+        guard.admit_sync(["Bearer a.b.c"], ["read"])
+    assert 'error="invalid_token"' in refusal.value.headers()["WWW-Authenticate"]
+
+
+def test_memory_holds_under_threads(issuer: SocketIssuer) -> None:
+    """More threads with more tokens than there is room for: every answer is right, and the memory stays bounded."""
+    verifier = Verifier(issuer.url, audience=AUDIENCE, cache_size=5)
+    tokens = [issuer.token(jti=f"token-{number}") for number in range(20)]
+
+    def use(start: int) -> set[bool]:
+        order = [(start + step) % 20 for step in range(60)]
+        return {verifier.verify(tokens[number]).token_id == f"token-{number}" for number in order}
+
+    with ThreadPoolExecutor(8) as threads:
+        assert set.union(*threads.map(use, range(8))) == {True}
+    assert len(verifier._remembered) == 5
+
+
+@pytest.mark.parametrize(
+    ("path", "metadata_path"),
+    [
+        ("/", "/.well-known/oauth-authorization-server"),
+        ("/", OPENID_PATH),
+        ("/realms/shop", "/realms/shop" + OPENID_PATH),
+        ("/tenant/", "/tenant" + OPENID_PATH),
+        ("/tenant/v2.0", "/.well-known/oauth-authorization-server/tenant/v2.0"),
+    ],
+)
+def test_keys_are_found_wherever_an_issuer_describes_itself(path: str, metadata_path: str) -> None:
+    """By RFC 8414 or OpenID Connect, with a path or a slash at the end of its name, which counts in `iss`."""
+    with SocketIssuer(path, metadata_path).serving() as issuer:
+        verifier = Verifier(issuer.url, audience=AUDIENCE)
+        assert verifier.verify(issuer.token()).issuer == issuer.url
+        with pytest.raises(InvalidToken, match="another issuer"):
+            verifier.verify(issuer.token(iss=issuer.url + "/"))
