@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, assert_type
 
-from fastapi import Depends, FastAPI
+from fastapi import Depends, FastAPI, Security
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
@@ -31,6 +31,18 @@ async def orders(claims: Annotated[steelcut.Claims, Depends(guard("read"))]) -> 
     assert_type(claims.expires_at, float)
     assert_type(claims.raw, Mapping[str, Any])
     return {"client": claims.client_id}
+
+
+@app.get("/stock")
+def stock(claims: Annotated[steelcut.Claims, Security(guard(any_of=["read", "write"]), scopes=["list"])]) -> str:
+    """So is one that blocks."""
+    return claims.subject
+
+
+def refusal(error: steelcut.InvalidToken | steelcut.InsufficientScope) -> tuple[int, dict[str, str]]:
+    """All that a guard raises is answered in one way."""
+    assert_type(error.body(), dict[str, str | int])
+    return error.status, error.headers()
 
 
 async def admitted(authorization: list[str]) -> None:
@@ -82,3 +94,4 @@ async def mistakes(claims: steelcut.Claims) -> None:
     steelcut.Verifier(ISSUER)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     claims.client_id = "other"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
     claims.scope  # type: ignore[attr-defined]  # noqa: B018  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+    steelcut.TrustedIssuer.entra("id", audience="x", version=3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -88,7 +88,9 @@ def _path(scope: Message) -> str:
     """Return the path below where the application is mounted, as Starlette's routing sees it."""
     path: str = scope["path"]
     root: str = scope.get("root_path", "")
-    return path[len(root) :] if root and path.startswith(root + "/") else path
+    if root and (path == root or path.startswith(root + "/")):
+        return path[len(root) :]
+    return path
 
 
 def _authorization(scope: Message) -> list[str]:
