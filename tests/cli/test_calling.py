@@ -105,6 +105,31 @@ async def test_token_endpoint_without_discovery(as_client: Steelcut, system: Sys
     assert got.code == 0
 
 
+async def test_resource_alone_leads_to_the_server(as_client: Steelcut, system: System) -> None:
+    """Its metadata names the issuer (RFC 9728)."""
+    got = await as_client("fetch", "--resource", system.document_url, env={"STEELCUT_ISSUER": ""})
+    assert got.out.encode() == DOCUMENT
+
+
+async def test_cache_keeps_the_token_for_the_next_command(
+    as_client: Steelcut, system: System, tmp_path: Path
+) -> None:
+    """The same client, server, resource and scope get the same token; without --cache there is a new one."""
+    env = {"XDG_CACHE_HOME": str(tmp_path)}
+    first = await as_client("token", "--cache", env=env)
+    again = await as_client(
+        "token", "--cache", "--json", env={**env, "STEELCUT_CLIENT_SECRET": "not looked at"}
+    )
+    assert again.json["access_token"] == first.out.strip()
+    assert 3000 < again.json["expires_in"] <= 3600
+    assert (await as_client("fetch", "--cache", env=env)).out.encode() == DOCUMENT
+    assert (await as_client("token", "--cache", "--scope", "read", env=env)).out != first.out
+    assert (await as_client("token", env=env)).out != first.out
+    files = list((tmp_path / "steelcut" / "tokens").iterdir())
+    assert len(files) == 2
+    assert system.client.secret not in "".join(file.read_text() for file in files)
+
+
 @pytest.mark.parametrize(
     ("arguments", "variables", "sentence"),
     [
@@ -122,6 +147,17 @@ async def test_token_endpoint_without_discovery(as_client: Steelcut, system: Sys
         (["fetch", "http://api.example.com/x"], {}, "The document URL must be https, "),
         (["fetch", "api_v0.0.1"], {}, "The document URL must be an absolute https URL."),
         (["token", "--secret-file", "-"], {}, "- is empty: "),
+        (["token", "--resource", "api"], {"STEELCUT_ISSUER": ""}, "Name the server: "),
+        (
+            ["fetch", "--resource", "https://api.example.com"],
+            {},
+            "The access token is for https://api.example.com, so",
+        ),
+        (
+            ["token", "--cache"],
+            {"XDG_CACHE_HOME": "/dev/null"},
+            "The token cache /dev/null/steelcut/tokens cannot be ",
+        ),
     ],
 )
 async def test_misuse_is_one_sentence_and_exit_2(
