@@ -56,7 +56,7 @@ def create_app(settings: ResourceSettings | None = None, log: Logger | None = No
     # The documents stand first: they are what is asked for.
     app.router.routes[:0] = [
         DocumentRoute(),
-        ForwardAuthRoute(),
+        ForwardAuthRoute(settings),
         Route(metadata_path(settings), protected_resource_metadata, methods=["GET"]),
     ]
     add_health(app, {"database": lambda: _database(app), "issuer_keys": lambda: _issuer_keys(app)})

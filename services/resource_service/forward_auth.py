@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote_to_bytes
 
@@ -37,7 +38,9 @@ EXPIRES_HEADER: Final = "X-Token-Expires"
 
 PARAMETERS: Final = ("resource", "scope", "any_scope")
 # Takes all that follows it, whatever that is: Envoy puts the path and the query of the caller there.
-CALLERS_PATH: Final = "path"
+CALLERS_PATH: Final = b"&path="
+# How many queries are remembered; proxies have as many as there are guarded routes.
+MAX_DEMANDS: Final = 250
 # How a value may be written. No slash: were `path=` forgotten, the caller's path would lengthen the last value, and a
 # path begins with a slash.
 _WRITTEN: Final = re.compile(r"(?:[A-Za-z0-9._~:+-]|%[0-9A-Fa-f]{2})+")
@@ -58,6 +61,10 @@ class Demand:
 class ForwardAuthRoute(BaseRoute):
     """The route of ``/verify``, and of nothing below it."""
 
+    def __init__(self, settings: ResourceSettings) -> None:
+        """Read queries by ``settings``: each is read once, as the proxies send few and always the same."""
+        self._demand = lru_cache(MAX_DEMANDS)(lambda query: read_demand(query, settings))
+
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Match any method: Envoy asks with the caller's."""
         return Match.FULL if scope["type"] == "http" and scope["path"] == PATH else Match.NONE, {}
@@ -65,7 +72,7 @@ class ForwardAuthRoute(BaseRoute):
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - content is not read
         """Answer 200 with what the token says, or as the guard refuses it."""
         process: Process = scope["app"].state.process
-        demand = read_demand(scope["query_string"], process.settings)
+        demand = self._demand(configured(scope["query_string"]))
         scope["log"]["resource"] = demand.resource
 
         claims = await _admit(process, demand, values(scope, b"authorization"))
@@ -76,17 +83,20 @@ class ForwardAuthRoute(BaseRoute):
         await send({"type": "http.response.body", "body": b""})
 
 
+def configured(query: bytes) -> bytes:
+    """Return what the proxy's configuration wrote: all before ``&path=``, behind which the caller's path stands."""
+    return query.partition(CALLERS_PATH)[0]
+
+
 def read_demand(query: bytes, settings: ResourceSettings) -> Demand:
     """Return what the query of a proxy's configuration asks for. Raises ``MalformedDemand``.
 
     ``resource`` is an identifier, or the name of a resource of this service. ``scope`` and ``any_scope`` are scopes
-    with a space between them. Each stands once; nothing else may stand there, but for ``path=`` at the end.
+    with a space between them. Each stands once, and nothing else.
     """
     given: dict[str, str] = {}
     for pair in query.decode("latin-1").split("&") if query else ():
-        name, equals, value = pair.partition("=")
-        if name == CALLERS_PATH and equals:
-            break
+        name, _, value = pair.partition("=")
         if name not in PARAMETERS:
             raise MalformedDemand(
                 "a parameter that is none of resource, scope, any_scope and, at the end, path"
@@ -97,11 +107,9 @@ def read_demand(query: bytes, settings: ResourceSettings) -> Demand:
     if "resource" not in given:
         raise MalformedDemand("no resource")
     return Demand(
-        _identifier(given.pop("resource"), settings),
-        **{
-            {"scope": "scopes", "any_scope": "any_of"}[name]: _scopes(name, value)
-            for name, value in given.items()
-        },
+        _identifier(given["resource"], settings),
+        _scopes("scope", given.get("scope")),
+        _scopes("any_scope", given.get("any_scope")),
     )
 
 
@@ -148,7 +156,9 @@ def _identifier(resource: str, settings: ResourceSettings) -> str:
         raise MalformedDemand(f"{mistake}, or the name of a resource of this service") from None
 
 
-def _scopes(name: str, value: str) -> tuple[str, ...]:
+def _scopes(name: str, value: str | None) -> tuple[str, ...]:
+    if value is None:
+        return ()
     if not SCOPE.fullmatch(value):
         raise MalformedDemand(f"{name} is no list of scopes with one space between them")
     return tuple(value.split(" "))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from resource_service import documents
 from resource_service.errors import DocumentError, MalformedDemand
-from resource_service.forward_auth import Demand, read_demand
+from resource_service.forward_auth import Demand, configured, read_demand
 from resource_service.settings import ResourceSettings
 from tests.support.databases import Templates
 from tests.support.issuer import Guarded, TinyIssuer, resource_service
@@ -203,8 +203,8 @@ async def test_a_query_that_nobody_should_write(gate: Gate, query: str) -> None:
 @given(st.text(st.characters(codec="latin-1")))
 def test_no_path_behind_the_end_of_the_query_changes_it(path: str) -> None:
     """Envoy puts the caller's path and query behind ``path=``: they are text there, whatever they are."""
-    query = f"resource={ORDERS}&scope=read&path=/{path}"
-    assert read_demand(query.encode("latin-1"), SETTINGS) == Demand(ORDERS, ("read",))
+    query = f"resource={ORDERS}&scope=read&path=/{path}".encode("latin-1")
+    assert read_demand(configured(query), SETTINGS) == Demand(ORDERS, ("read",))
 
 
 @given(
@@ -233,7 +233,15 @@ def test_no_path_behind_the_end_of_the_query_changes_it(path: str) -> None:
 def test_a_forgotten_end_lets_nobody_pass(prefix: str, path: str) -> None:
     """Without ``path=`` no path that a caller may append makes a query of it: everybody is refused, and it shows."""
     with pytest.raises(MalformedDemand):
-        read_demand(f"{prefix}/{path}".encode("latin-1"), SETTINGS)
+        read_demand(configured(f"{prefix}/{path}".encode("latin-1")), SETTINGS)
+
+
+async def test_what_envoy_asks(gate: Gate) -> None:
+    """With ``&path=`` at the end, the caller's path and query change nothing, whatever they look like."""
+    for path in ("/", "/v1?page=2", "/&scope=", "/&resource=inventory&any_scope=write", "/&path=&scope=x#"):
+        assert (await gate.ask(f"{QUERY}&path={path}", token=gate.token())).status_code == 200
+        response = await gate.ask(f"{QUERY}&path={path}", token=gate.token(scope="write"))
+        assert response.status_code == 403
 
 
 @pytest.mark.parametrize("path", ["/verify/", "/verify/x", "/verify/orders?resource=inventory", "//verify"])
