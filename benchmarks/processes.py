@@ -35,10 +35,17 @@ class Fleet:
 
     async def document_request(self) -> bytes:
         """Return a protected GET with a fresh token."""
+        return http("GET", f"/{RESOURCE}", await self._bearer())
+
+    async def verify_request(self) -> bytes:
+        """Return what a proxy asks for a request with a fresh token."""
+        return http("GET", f"/verify?resource={RESOURCE}&scope=read", await self._bearer())
+
+    async def _bearer(self) -> str:
         async with httpx.AsyncClient(trust_env=False) as client:
             answer = await client.post(f"{self.auth}/token", data=GRANT, auth=self.client.basic)
         token = answer.json()["access_token"]
-        return http("GET", f"/{RESOURCE}", f"Authorization: Bearer {token}")
+        return f"Authorization: Bearer {token}"
 
 
 @contextlib.asynccontextmanager

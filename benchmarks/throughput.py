@@ -1,4 +1,4 @@
-"""`POST /token` and the protected GET: how many a second, beside a bare application in the same run."""
+"""`POST /token` and the protected GET beside a bare application, and `/verify` beside that GET: how many a second."""
 
 from __future__ import annotations
 
@@ -27,28 +27,41 @@ def token_request(client: Registered) -> bytes:
 
 
 async def measure(fleet: Fleet) -> AsyncIterator[Row]:
-    """Measure both requests, in turns with their floors: what disturbs one disturbs the other."""
+    """Measure each request in turns with what it is compared to: what disturbs one disturbs the other."""
     for name, url, request in (
         ("POST /token", fleet.auth, token_request(fleet.client)),
         ("GET document", fleet.resource, await fleet.document_request()),
     ):
         async with AsyncExitStack() as stack:
             floor = await stack.enter_async_context(floor_of(url, request))
-            service, bare = await _in_turns(request, url, floor)
-        yield Row(name, "requests per second", service.per_second)
-        yield Row(name, "p50", service.percentile(0.5), "ms")
-        yield Row(name, "p99", service.percentile(0.99), "ms")
-        yield Row(f"{name}, bare application", "requests per second", bare.per_second)
-        yield Row(f"{name}, bare application", "p50", bare.percentile(0.5), "ms")
-        yield Row(f"{name}, bare application", "p99", bare.percentile(0.99), "ms")
+            service, bare = await _in_turns((url, request), (floor, request))
+        for row in (*_rows(name, service), *_rows(f"{name}, bare application", bare)):
+            yield row
         yield Row(name, "share of the bare application's requests", service.per_second / bare.per_second, "×")
+    verify, document = await _in_turns(
+        (fleet.resource, await fleet.verify_request()), (fleet.resource, await fleet.document_request())
+    )
+    for row in _rows("GET /verify", verify):
+        yield row
+    yield Row(
+        "GET /verify", "share of the protected GET's requests", verify.per_second / document.per_second, "×"
+    )
 
 
-async def _in_turns(request: bytes, *urls: str) -> list[Measured]:
-    parts: dict[str, list[Measured]] = {url: [] for url in urls}
-    for url in urls:
+def _rows(name: str, measured: Measured) -> list[Row]:
+    return [
+        Row(name, "requests per second", measured.per_second),
+        Row(name, "p50", measured.percentile(0.5), "ms"),
+        Row(name, "p99", measured.percentile(0.99), "ms"),
+    ]
+
+
+async def _in_turns(*sides: tuple[str, bytes]) -> list[Measured]:
+    """Send each request to its URL, in turns, and return what was measured for each."""
+    parts: list[list[Measured]] = [[] for _ in sides]
+    for url, request in sides:
         await load(url, request, connections=CONNECTIONS, seconds=WARM_UP_SECONDS)
     for _ in range(ROUNDS):
-        for url in urls:
-            parts[url].append(await load(url, request, connections=CONNECTIONS, seconds=ROUND_SECONDS))
-    return [together(parts[url]) for url in urls]
+        for part, (url, request) in zip(parts, sides, strict=True):
+            part.append(await load(url, request, connections=CONNECTIONS, seconds=ROUND_SECONDS))
+    return [together(part) for part in parts]
