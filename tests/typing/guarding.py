@@ -34,7 +34,9 @@ async def orders(claims: Annotated[steelcut.Claims, Depends(guard("read"))]) -> 
 
 
 @app.get("/stock")
-def stock(claims: Annotated[steelcut.Claims, Security(guard(any_of=["read", "write"]), scopes=["list"])]) -> str:
+def stock(
+    claims: Annotated[steelcut.Claims, Security(guard(any_of=["read", "write"]), scopes=["list"])],
+) -> str:
     """So is one that blocks."""
     return claims.subject
 
