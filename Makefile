@@ -15,6 +15,7 @@ site := $(environment)/site
 # One for each Python, so that `make PYTHON=python3.13 test` never runs an environment of another one.
 installed := $(environment)/.installed-$(subst /,-,$(PYTHON))
 runnable := $(environment)/.runnable-$(subst /,-,$(PYTHON))
+packages := $(environment)/.packages-$(subst /,-,$(PYTHON))
 documentable := $(environment)/.documentable-$(subst /,-,$(PYTHON))
 
 export COVERAGE_FILE := $(cache)/coverage
@@ -61,7 +62,7 @@ format: $(installed) ## rewrite the source in the house's format
 	@$(bin)/ruff check --quiet --fix-only $(code)
 	@$(bin)/ruff format $(code)
 
-lock: $(installed) ## write requirements.lock after a change of pyproject.toml; ARGS=upgrade takes newer versions
+lock: $(packages) ## write requirements.lock after a change of pyproject.toml; ARGS=upgrade takes newer versions
 	@$(bin)/python tools/lock.py $(or $(ARGS),write)
 
 compose-test: $(installed) ## docker-compose.yml on a real engine: from nothing to a fetched document, and away again
@@ -85,10 +86,13 @@ $(runnable): requirements.lock pyproject.toml
 	@$(pip) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(installed): $(runnable) tools/node/package.json
-	@test -e $@ || echo "Adding what the tests and checks need: once, and half a minute."
+$(packages): $(runnable)
+	@test -e $(installed) || echo "Adding what the tests and checks need: once, and half a minute."
 	@awk '/^# section: / {wanted = ($$3 != "manual")} wanted' requirements.lock >$(environment)/installed.lock
 	@$(pip) install --no-compile --no-deps --require-hashes --requirement $(environment)/installed.lock
+	@touch $@
+
+$(installed): $(packages) tools/node/package.json tools/node_packages.py
 	@$(bin)/python tools/node_packages.py install $(environment)/node
 	@touch $@
 
