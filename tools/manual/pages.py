@@ -117,7 +117,10 @@ def shown(path: str) -> str:
         )
     text = file.read_text(encoding="utf-8")
     language = LANGUAGES.get(file.suffix, file.suffix.removeprefix("."))
-    return text if path.endswith(".md") else f"# {path}\n\n````{language}\n{text}\n````\n"
+    if path.endswith(".md"):
+        return text
+    # Source has long lines, and no headings for a table of contents.
+    return f"---\nhide: [navigation, toc]\n---\n\n# {path}\n\n````{language}\n{text}\n````\n"
 
 
 def _is_picture(path: str) -> bool:
