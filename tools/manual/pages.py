@@ -27,20 +27,17 @@ LANGUAGES = {".mjs": "js", ".yml": "yaml"}
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Name in the navigation what there is: for a pattern all its files, for a page that is not written none."""
+    """Put all its files in the place of a pattern in the navigation."""
     for part in config.nav:
         for title, entries in part.items():
             part[title] = [page for entry in entries for page in _expanded(entry)]
-    # MkDocs has no use for a part without pages.
-    config.nav = [part for part in config.nav if all(part.values())]
     return config
 
 
 def _expanded(entry: str | dict[str, str]) -> list[str] | list[str | dict[str, str]]:
-    page = entry if isinstance(entry, str) else next(iter(entry.values()))
-    if "*" in page:
-        return sorted(file.relative_to(ROOT / "docs").as_posix() for file in (ROOT / "docs").glob(page))
-    return [entry] if (ROOT / file_of(page)).exists() else []
+    if isinstance(entry, str) and "*" in entry:
+        return sorted(file.relative_to(ROOT / "docs").as_posix() for file in (ROOT / "docs").glob(entry))
+    return [entry]
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
