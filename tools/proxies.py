@@ -43,8 +43,8 @@ class Program:
         return (done.stdout + done.stderr).strip()
 
 
-def find(name: str, environment: Path, *, bring: bool = True) -> Program:
-    """Return the program ``name``; with ``bring``, brought into the folder ``environment`` if need be.
+def find(name: str, *, bring: bool = True) -> Program:
+    """Return the program ``name``; with ``bring``, brought into this virtual environment if need be.
 
     Raises ``NotToBeHadError``.
     """
@@ -53,16 +53,28 @@ def find(name: str, environment: Path, *, bring: bool = True) -> Program:
         return Program(Path(path))
     if name in NOT_IN_DEBIAN:
         raise NotToBeHadError(f"{name} is not installed, and Debian has no package of it")
-    root = environment / "debian" / name
-    root.parent.mkdir(parents=True, exist_ok=True)
-    # Several processes of one test run may want it at once.
-    with (root.parent / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not root.is_dir() and not bring:
-            raise NotToBeHadError(f"it is not installed; `python tools/proxies.py {name}` brings it")
+    if sys.prefix == sys.base_prefix:
+        raise NotToBeHadError(
+            f"{name} is not installed, and there is no virtual environment to bring it into"
+        )
+    root = Path(sys.prefix, "debian", name)
+    try:
         if not root.is_dir():
-            _bring(name, root)
+            if not bring:
+                raise NotToBeHadError(f"{name} is not here; `python tools/proxies.py {name}` brings it")
+            _bring_once(name, root)
+    except OSError as fault:
+        raise NotToBeHadError(f"{name} is not installed, and cannot be brought: {fault}") from None
     return _program(name, root)
+
+
+def _bring_once(package: str, root: Path) -> None:
+    """Bring it, unless another process of the same test run has done so meanwhile."""
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with (root.parent / f"{package}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not root.is_dir():
+            _bring(package, root)
 
 
 def _bring(package: str, root: Path) -> None:
@@ -79,10 +91,9 @@ def _bring(package: str, root: Path) -> None:
             "Dir::Cache": cache,
             "Debug::NoLocking": 1,  # nothing of the system's is written
             "APT::Sandbox::User": "root",  # no other user may write into our folders
-            "APT::Update::Error-Mode": "any",
-            "Acquire::Retries": 1,
-            "Acquire::http::Timeout": 10,
-            "Acquire::https::Timeout": 10,
+            "Acquire::Retries": 0,
+            "Acquire::http::Timeout": 5,
+            "Acquire::https::Timeout": 5,
         }
         apt = ["apt-get", "-qq", *(f"-o{name}={value}" for name, value in options.items())]
         _run([*apt, "update"])
@@ -116,9 +127,8 @@ def _run(command: list[str], environment: dict[str, str] | None = None) -> subpr
         )
     except (OSError, subprocess.SubprocessError) as fault:
         lines = (getattr(fault, "stderr", None) or str(fault)).strip().splitlines()
-        raise NotToBeHadError(
-            f"{Path(command[0]).name} failed: {lines[-1] if lines else 'it said nothing'}"
-        ) from None
+        said = lines[-1] if lines else "it said nothing"
+        raise NotToBeHadError(f"{Path(command[0]).name} failed, perhaps without a network: {said}") from None
 
 
 def main() -> None:
@@ -126,7 +136,7 @@ def main() -> None:
     if sys.argv[1:] not in ([name] for name in VERSION_ARGUMENT):
         sys.exit(str(__doc__).partition("\n\n")[2].partition("\n")[0])
     try:
-        program = find(sys.argv[1], Path(sys.prefix))
+        program = find(sys.argv[1])
         version = program.version()
     except NotToBeHadError as fault:
         sys.exit(f"{fault}.")

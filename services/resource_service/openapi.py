@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 _BEARER = "access_token"
 _ENTITY_TAGS_PATTERN = r'^(\*|(W/)?"[!#-~]*"(, *(W/)?"[!#-~]*")*)$'
 _NAME_PATTERN = "^[A-Za-z0-9][A-Za-z0-9._~-]{0,127}$"
+_IDENTIFIER_PATTERN = (
+    r"^([A-Za-z0-9][A-Za-z0-9._~-]{0,127}|https://[a-z0-9.-]+(:\d{1,4})?(/[A-Za-z0-9._~-]*)*)$"
+)
 
 # RFC 6749 §3.3
 _SCOPES_PATTERN = r"^[!#-\[\]-~]+( [!#-\[\]-~]+)*$"
@@ -140,7 +143,7 @@ def _verify_operation() -> dict[str, Any]:
                 "in": "query",
                 "required": True,
                 "description": "What the proxy guards: its identifier, or the name of a resource of this service",
-                "schema": {"type": "string", "pattern": _NAME_PATTERN, "examples": ["api_v0.0.1"]},
+                "schema": {"type": "string", "pattern": _IDENTIFIER_PATTERN, "examples": ["api_v0.0.1"]},
             },
             _scopes_parameter("scope", "Scopes that the token must all have, a space between them"),
             _scopes_parameter("any_scope", "Scopes of which the token must have one, a space between them"),

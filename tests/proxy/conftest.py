@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Final
 
 import httpx
@@ -44,12 +42,13 @@ def shared_upstream() -> Upstream:
     return Upstream()
 
 
-def program(name: str) -> Program:
-    """Return a proxy to run, or skip the test with the reason why there is none. The first time it takes seconds."""
+@pytest.fixture(scope="session")
+def nginx_program() -> Program:
+    """The program nginx: of this machine, or brought by the first run, which then takes seconds more."""
     try:
-        return find(name, Path(sys.prefix))
+        return find("nginx")
     except NotToBeHadError as reason:
-        pytest.skip(f"no {name}: {reason}")
+        pytest.skip(f"no nginx: {reason}")
 
 
 async def token_of(system: System, client: Registered) -> str:

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -54,7 +53,7 @@ def present() -> list[Program]:
     found = []
     for name in ARGUMENTS:
         with contextlib.suppress(NotToBeHadError):
-            found.append(find(name, Path(sys.prefix), bring=False))
+            found.append(find(name, bring=False))
     return found
 
 

@@ -16,12 +16,13 @@ from resource_service.app import create_app
 from resource_service.settings import ResourceSettings
 from steelcut.service.logs import make_logger
 from tests.proxy import nginx
-from tests.proxy.conftest import ORDERS, challenge, program, token_of
+from tests.proxy.conftest import ORDERS, challenge, token_of
 from tests.proxy.upstream import Upstream
 from tests.support.databases import Templates
 from tests.support.issuer import TinyIssuer, url_of
 from tests.support.system import Log, Registered, System, listen, serving
 from tests.support.wire import Answer, exchange
+from tools.proxies import Program
 
 
 @dataclass
@@ -49,10 +50,12 @@ class Front:
 
 @pytest.fixture(scope="module")
 async def front(
-    guarded_system: System, shared_upstream: Upstream, tmp_path_factory: pytest.TempPathFactory
+    nginx_program: Program,
+    guarded_system: System,
+    shared_upstream: Upstream,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[Front]:
     """Nginx by the example's configuration, before our two services and the one that it guards."""
-    nginx_program = program("nginx")
     reader = await guarded_system.register("Reader", grants={"orders": ["read"]})
     listener, upstream_listener = listen(), listen()
     site = nginx.site(
@@ -237,10 +240,9 @@ async def test_one_connection_serves_both_who_may_and_who_may_not(front: Front, 
 
 @pytest.fixture
 async def lonely(
-    templates: Templates, shared_upstream: Upstream, tmp_path: Path
+    nginx_program: Program, templates: Templates, shared_upstream: Upstream, tmp_path: Path
 ) -> AsyncIterator[tuple[httpx.AsyncClient, TinyIssuer, Any]]:
     """Nginx before a resource service that is not there until it is started, and an issuer that is."""
-    nginx_program = program("nginx")
     databases = await templates.clone()
     listener, upstream_listener, issuer_listener, steelcut = listen(), listen(), listen(), listen()
     place = steelcut.getsockname()
