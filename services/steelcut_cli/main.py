@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Final, NoReturn
 
 import typer
+from typer.main import get_command
 
 from steelcut_cli import calling, database, documents, environment, output
 from steelcut_cli.administration import (
@@ -81,13 +82,17 @@ def steelcut(
     """
 
 
+# Once: each call of ``app`` would make all commands anew, which takes longer than most of them.
+command: Final = get_command(app)
+
+
 def run(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line (``sys.argv`` by default) and exit.
 
     Every failure becomes a sentence on stderr and an exit code, never a traceback.
     """
     try:
-        app(arguments)
+        command(arguments)
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
     except Refusal as refusal:

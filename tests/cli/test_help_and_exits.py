@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from importlib.metadata import version
 
 import pytest
-from typer.main import get_command
 
 from steelcut_cli import connections, main
 from tests.cli import terminal
@@ -26,7 +25,7 @@ def _commands(command: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str
         yield from _commands(child, (*path, name))
 
 
-COMMANDS = list(_commands(get_command(main.app)))
+COMMANDS = list(_commands(main.command))
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
