@@ -20,7 +20,7 @@ from steelcut.errors import TemporarilyUnavailable
 from steelcut.exchange import ClientError, Exchange, UnexpectedAnswer
 from steelcut.flight import Flight
 from steelcut.jose import Malformed
-from steelcut.jwk import VerificationKey, read_key_set
+from steelcut.jwk import MAX_KEYS, VerificationKey, read_key_set
 from steelcut.metadata import SHORTEST_SECONDS, issuer_metadata, jwks_uri_of
 from steelcut.steps import Steps, Wait, run, run_async
 
@@ -181,7 +181,8 @@ class KeySource:
                     return None
                 fetch = self._fetch = _Fetch(now)
                 fetch.flight = Flight(partial(self._fly, fetch), name="steelcut-keys")
-            if kid is not None:
+            # Of more names than a key set may hold, one is unknown for certain: no need to keep the rest of a flood.
+            if kid is not None and len(fetch.wanted) <= MAX_KEYS:
                 fetch.wanted.add(kid)
         patience = fetch.started + WAIT_SECONDS - now
         return Wait(fetch.flight, patience) if fetch.flight is not None and patience > 0 else None
