@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from steelcut import ClientCredentials, RequestRefused
+from steelcut.client.flow import wait_for
 from tests.client.scripted import HANG_UP, Asked, Clock, Reply, Scripted, granted, quick, refused
 
 
@@ -184,6 +185,24 @@ async def test_who_gives_up_takes_nothing_from_the_others(server: Scripted) -> N
         await first
     gate.open.set()
     assert (await second).value == "t1"
+    assert server.count("/token") == 1
+
+
+def test_flight_of_somebody_else_that_lands_meanwhile_is_enough(
+    server: Scripted, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between looking for a token and asking for one, another thread may have got it."""
+    server.says("/token", granted("t1"), granted("t2"))
+    keeper = server.credentials(clock=clock)._keeper
+    lock = keeper._lock
+
+    def lands_before_the_lock_is_had() -> threading.RLock:
+        monkeypatch.undo()
+        assert wait_for(keeper.token()).token.value == "t1"
+        return lock()
+
+    monkeypatch.setattr(keeper, "_lock", lands_before_the_lock_is_had)
+    assert wait_for(keeper.token()).token.value == "t1"
     assert server.count("/token") == 1
 
 

@@ -8,9 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
-from steelcut import RequestRefused, Unreachable
+from steelcut import RequestRefused, Retries, Unreachable
 from tests.client.scripted import (
     HANG_UP,
+    NO_TLS,
     SECRET,
     Asked,
     Clock,
@@ -162,6 +163,22 @@ def test_busy_resource_is_asked_again(server: Scripted, kind: str, status: int) 
     (answer,) = call(kind, server.credentials(retries=quick(waits)), ("GET", f"{server.url}/data"))
     assert answer.status_code == 200
     assert waits == [7.0, 0.2]
+
+
+def test_connection_is_free_while_a_busy_resource_is_waited_for(server: Scripted) -> None:
+    """Other requests of the same client need it."""
+    server.says("/token", granted("t1"))
+    server.says("/data", Reply(503), opened_by("t1"))
+    server.says("/other", Reply(200))
+
+    def meanwhile(_: float) -> None:
+        assert http.get(f"{server.url}/other", auth=None).status_code == 200
+
+    auth = server.credentials(retries=Retries(sleep=meanwhile))
+    limits = httpx.Limits(max_connections=1)
+    with httpx.Client(auth=auth, trust_env=False, verify=NO_TLS, limits=limits, timeout=2) as http:
+        assert http.get(f"{server.url}/data").json() == "opened"
+    assert server.count("/other") == 1
 
 
 def test_busy_resource_that_stays_busy(server: Scripted, kind: str) -> None:

@@ -63,6 +63,36 @@ def test_refused_token_leaves_the_disk(server: Scripted, cache: TokenCache, cloc
     assert json.loads(only_file(cache).read_text())["access_token"] == "t2"
 
 
+def test_refused_token_is_gone_even_if_there_is_no_other(
+    server: Scripted, cache: TokenCache, clock: Clock
+) -> None:
+    """The next program asks for one, and does not begin with what is known to be no good."""
+    server.says("/token", granted("t1"), HANG_UP)
+    server.says("/data", opened_by("t2"))
+    server.credentials(cache=cache, clock=clock).token()
+    clock.now += 60
+    with pytest.raises(Unreachable):
+        call("sync", server.credentials(cache=cache, clock=clock), ("GET", f"{server.url}/data"))
+    assert list(cache.directory.iterdir()) == []
+
+
+def test_refused_token_that_cannot_be_removed_is_not_used(
+    server: Scripted, cache: TokenCache, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a file system that has become read-only."""
+    server.says("/token", granted("t1"), granted("t2"))
+    server.says("/data", opened_by("t2"))
+    server.credentials(cache=cache, clock=clock).token()
+    clock.now += 60
+
+    def readonly(*_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(Path, "unlink", readonly)
+    (answer,) = call("sync", server.credentials(cache=cache, clock=clock), ("GET", f"{server.url}/data"))
+    assert answer.status_code == 200
+
+
 @pytest.mark.parametrize(
     "other",
     [
