@@ -16,6 +16,7 @@ import pytest
 
 from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres
 from tests.support.databases import Databases, Templates
+from tests.support.plain_http import http_client
 from tests.support.system import System, running_system
 
 # Where there is room in memory, databases are copied there: three times as fast as on a disk.
@@ -96,12 +97,12 @@ async def start_system(templates: Templates) -> AsyncIterator[Callable[..., Any]
 @pytest.fixture(scope="session")
 async def auth(system: System) -> AsyncIterator[httpx.AsyncClient]:
     """An HTTP client of the shared authorization server; relative to its root."""
-    async with httpx.AsyncClient(base_url=system.issuer, trust_env=False) as client:
+    async with http_client(base_url=system.issuer) as client:
         yield client
 
 
 @pytest.fixture(scope="session")
 async def resource(system: System) -> AsyncIterator[httpx.AsyncClient]:
     """An HTTP client of the shared resource server; relative to its root."""
-    async with httpx.AsyncClient(base_url=system.resource_base, trust_env=False) as client:
+    async with http_client(base_url=system.resource_base) as client:
         yield client

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 
 from auth_service.administration.admin_api import OPERATOR_SCOPES, admin_audience, create_admin
+from tests.support.plain_http import http_client
 from tests.support.system import ACTOR, GRANT, Registered, System
 
 _names = itertools.count()
@@ -29,7 +30,7 @@ async def admin_token(system: System, client: Registered, scope: str | None = No
     form = {**GRANT, "resource": admin_audience(system.issuer)}
     if scope is not None:
         form["scope"] = scope
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with http_client() as http:
         answer = await http.post(system.token_url, data=form, auth=client.basic)
     assert answer.status_code == 200, answer.text
     token: str = answer.json()["access_token"]
@@ -40,9 +41,7 @@ async def admin_token(system: System, client: Registered, scope: str | None = No
 async def calling(system: System, token: str) -> AsyncIterator[httpx.AsyncClient]:
     """An HTTP client whose paths are those below ``/admin/v1``."""
     headers = {"Authorization": f"Bearer {token}"}
-    async with httpx.AsyncClient(
-        base_url=admin_audience(system.issuer), headers=headers, trust_env=False
-    ) as http:
+    async with http_client(base_url=admin_audience(system.issuer), headers=headers) as http:
         yield http
 
 

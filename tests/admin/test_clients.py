@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from tests.admin.operators import kind
+from tests.support.plain_http import http_client
 from tests.support.system import GRANT, RESOURCE, System
 
 NEW = {"name": "Billing", "grants": {RESOURCE: ["read"]}}
@@ -29,7 +30,7 @@ async def test_a_created_client_gets_a_token(administered: System, api: httpx.As
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["etag"] == '"1"'
     assert answer.headers["location"] == f"/admin/v1/clients/{client['client_id']}"
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with http_client() as http:
         credentials = (client["client_id"], client["client_secret"])
         assert (await http.post(administered.token_url, data=GRANT, auth=credentials)).status_code == 200
     seen = await api.get(answer.headers["location"].removeprefix("/admin/v1"))
@@ -149,7 +150,7 @@ async def test_a_disabled_client_is_shut_out_until_it_is_enabled(
     )
     enabled = await api.post(f"{path}/enable")
     assert (enabled.json()["state"], enabled.headers["etag"]) == ("active", '"3"')
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with http_client() as http:
         credentials = (client["client_id"], client["client_secret"])
         assert (await http.post(administered.token_url, data=GRANT, auth=credentials)).status_code == 200
 

@@ -20,6 +20,7 @@ from auth_service.administration.admin_api import (
 )
 from auth_service.administration.clients import update_client
 from tests.admin.operators import admin_token, calling, kind, operating, register_operator
+from tests.support.plain_http import http_client
 from tests.support.system import ACTOR, RESOURCE, Registered, System
 
 ESCALATION = (403, "escalation")
@@ -169,7 +170,7 @@ async def test_scopes_of_another_resource_are_worth_nothing_here(administered: S
         made = (await http.post("/clients", json={"name": "x", "grants": grants})).json()
     credentials = (made["client_id"], made["client_secret"])
     form = {"grant_type": "client_credentials", "resource": ["twin", "admin"]}
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with http_client() as http:
         wide = {**form, "scope": f"{KEYS_WRITE} {CLIENTS_READ}"}
         assert (await http.post(administered.token_url, data=wide, auth=credentials)).status_code == 400
         both = await http.post(administered.token_url, data=form, auth=credentials)

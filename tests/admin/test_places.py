@@ -11,6 +11,7 @@ import pytest
 from auth_service.administration.admin_api import admin_audience
 from auth_service.migrations import GRANTS
 from tests.admin.operators import admin_token, calling, kind, operating, register_operator
+from tests.support.plain_http import http_client
 from tests.support.system import System
 
 
@@ -18,7 +19,7 @@ async def test_a_process_without_the_administrator_has_none(start_system: Any) -
     """The ordinary 404 with and without a token, and no word of it in the description."""
     system: System = await start_system()
     await register_operator(system)
-    async with httpx.AsyncClient(base_url=system.issuer, trust_env=False) as auth:
+    async with http_client(base_url=system.issuer) as auth:
         await _has_none(auth)
 
 
@@ -42,7 +43,7 @@ async def test_an_issuer_with_a_path_has_it_below_its_path(start_system: Any) ->
         assert page.links["next"]["url"].startswith("/tenant/admin/v1/clients?limit=1&cursor=")
         assert kind(await http.get("/nothing")) == (404, "not-found")
     root = system.issuer.removesuffix("/tenant")
-    async with httpx.AsyncClient(base_url=root, trust_env=False) as http:
+    async with http_client(base_url=root) as http:
         url = "/.well-known/oauth-protected-resource/tenant/admin/v1"
         assert (await http.get(url)).json()["resource"] == admin_audience(system.issuer)
         document = (await http.get("/openapi.json")).json()
@@ -53,7 +54,7 @@ async def test_an_issuer_with_a_path_has_it_below_its_path(start_system: Any) ->
 async def test_the_token_endpoint_stands_first(administered: System) -> None:
     """It pays nothing for the API: no route is looked at before it, and its refusals keep their form."""
     assert administered.auth_app.router.routes[0].path == "/token"  # type: ignore[attr-defined]
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with http_client() as http:
         refused = await http.post(administered.token_url, data={"grant_type": "x"})
         wrong = await http.get(administered.token_url)
         nothing = await http.get(f"{administered.issuer}/nothing")

@@ -10,6 +10,7 @@ import pytest
 
 from auth_service.administration.admin_api import ROTATE_OWN
 from tests.admin.operators import admin_token, calling, kind
+from tests.support.plain_http import http_client
 from tests.support.system import GRANT, RESOURCE, Registered, System
 
 
@@ -23,7 +24,7 @@ async def client(api: httpx.AsyncClient) -> dict[str, Any]:
 
 async def works(system: System, client_id: str, secret: str) -> bool:
     """Whether a token is given for the secret."""
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with http_client() as http:
         answer = await http.post(system.token_url, data=GRANT, auth=(client_id, secret))
     return answer.status_code == 200
 

@@ -24,6 +24,7 @@ from auth_service.administration.admin_api import (
     admin_audience,
 )
 from tests.admin.operators import admin_token, calling, kind, operating, register_operator
+from tests.support.plain_http import http_client
 from tests.support.system import ACTOR, GRANT, System
 
 # Each operation, and any of the scopes that open it.
@@ -66,7 +67,7 @@ FORBIDDEN = (403, "insufficient-scope")
 
 async def test_every_operation_is_in_the_table(administered: System) -> None:
     """What is served is what the description says, and that is what is tested here."""
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with http_client() as http:
         document = (await http.get(f"{administered.issuer}/openapi.json")).json()
     described = {
         f"{method.upper()} {path.removeprefix('/admin/v1')}": {
@@ -107,7 +108,7 @@ async def test_a_scope_opens_its_operations_and_no_other(administered: System, s
 async def test_without_a_token_nothing_is_told(administered: System) -> None:
     """RFC 6750 §3.1: a challenge without an error, before the body was looked at, at every operation."""
     metadata = f"{administered.issuer}/.well-known/oauth-protected-resource/admin/v1"
-    async with httpx.AsyncClient(base_url=admin_audience(administered.issuer), trust_env=False) as http:
+    async with http_client(base_url=admin_audience(administered.issuer)) as http:
         for operation in OPERATIONS:
             method, path = operation.split(" ")
             answer = await http.request(method, path, **NOT_JSON)
@@ -120,7 +121,7 @@ async def test_without_a_token_nothing_is_told(administered: System) -> None:
 
 async def test_the_challenge_leads_to_a_token(administered: System) -> None:
     """Its metadata (RFC 9728) names the authorization server, the resource and the scopes."""
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with http_client() as http:
         url = f"{administered.issuer}/.well-known/oauth-protected-resource/admin/v1"
         document = (await http.get(url)).json()
     assert document["resource"] == admin_audience(administered.issuer)
@@ -130,7 +131,7 @@ async def test_the_challenge_leads_to_a_token(administered: System) -> None:
 
 async def test_a_token_for_another_resource_opens_nothing(administered: System) -> None:
     """The audience counts."""
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with http_client() as http:
         answer = await http.post(administered.token_url, data=GRANT, auth=administered.client.basic)
     async with calling(administered, answer.json()["access_token"]) as http:
         refused = await http.get("/clients")
@@ -142,7 +143,7 @@ async def test_malformed_credentials_are_refused(administered: System, api: http
     """Two headers, or two tokens in one."""
     token = api.headers["authorization"]
     headers = [("Authorization", token), ("Authorization", token)]
-    async with httpx.AsyncClient(base_url=admin_audience(administered.issuer), trust_env=False) as http:
+    async with http_client(base_url=admin_audience(administered.issuer)) as http:
         twice = await http.get("/clients", headers=headers)
         both = await http.get("/clients", headers={"Authorization": f"{token} {token}"})
         forged = await http.get("/clients", headers={"Authorization": token[:-8] + "AAAAAAAA"})

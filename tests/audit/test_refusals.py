@@ -12,6 +12,7 @@ import pytest
 from tests.audit.reasons import GAP, reasons
 from tests.audit.refusals import Callers, Refusal, callers, refusals
 from tests.support.databases import Templates
+from tests.support.plain_http import http_client
 from tests.support.system import System, running_system
 
 # Reasons that lie in the service and not in the request: test_tokens.py asks for them.
@@ -40,7 +41,7 @@ async def asked(templates: Templates) -> AsyncIterator[Asked]:
     async with running_system(await templates.clone()) as system:
         known: Callers = await callers(system)
         sent = refusals(known)
-        async with httpx.AsyncClient(trust_env=False) as http:
+        async with http_client() as http:
             answers = {
                 reason: await http.post(system.token_url, **refusal.request)
                 for reason, refusal in sent.items()

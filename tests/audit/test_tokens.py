@@ -17,6 +17,7 @@ from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres
 from tests.auth.test_database_outage import outage
 from tests.conftest import StartSystem
 from tests.support.foreign import SlowHashes, import_old_client
+from tests.support.plain_http import http_client
 from tests.support.replicas import until
 from tests.support.system import GRANT, RESOURCE, Registered, System
 
@@ -25,7 +26,7 @@ async def ask(
     system: System, client: Registered | None, headers: dict[str, str] | None = None, **form: Any
 ) -> Any:
     """Post to the token endpoint."""
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with http_client() as http:
         auth: dict[str, Any] = {"auth": client.basic} if client else {}
         return await http.post(system.token_url, data={**GRANT, **form}, headers=headers, **auth)
 

@@ -12,6 +12,7 @@ from joserfc import jws
 from joserfc.errors import SecurityWarning
 from joserfc.jwk import KeySet
 
+from tests.support.plain_http import http_client
 from tests.support.system import GRANT, System
 
 
@@ -19,7 +20,7 @@ from tests.support.system import GRANT, System
 async def test_token_verifies_with_the_published_key(start_system: Any, algorithm: str) -> None:
     """PyJWT and joserfc both accept the token with nothing but the JWK set, and the resource server too."""
     system: System = await start_system(algorithm=algorithm)
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with http_client() as http:
         token = (await http.post(system.token_url, data=GRANT, auth=system.client.basic)).json()[
             "access_token"
         ]

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from auth_service import client_secrets
+from tests.support.plain_http import http_client
 from tests.support.system import GRANT, RESOURCE, System
 
 
@@ -97,7 +98,7 @@ async def test_both_halves_are_form_decoded(start_system: Any) -> None:
     """§2.3.1: an id with a space, a colon and a percent sign arrives as it was registered."""
     system: System = await start_system()
     odd = await system.register("Odd", client_id="a b:c%d+e")
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with http_client() as http:
         header = basic(f"a+b%3Ac%25d%2Be:{odd.secret}")
         response = await http.post(system.token_url, data=GRANT, headers={"Authorization": header})
     assert response.status_code == 200
@@ -125,7 +126,7 @@ async def test_secret_in_the_uri_is_refused(auth: httpx.AsyncClient, system: Sys
 async def test_new_secret_works_at_once(start_system: Any) -> None:
     """A secret that was added after the client was cached is looked up before it is refused."""
     system: System = await start_system(cache_max_age_seconds=300)
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with http_client() as http:
         await http.post(system.token_url, data=GRANT, auth=system.client.basic)
         fresh = client_secrets.generate()
         await system.as_owner(
@@ -147,7 +148,7 @@ async def test_expired_secret_is_refused(start_system: Any) -> None:
     await system.as_owner(
         lambda c: c.execute("UPDATE client_secrets SET expires_at = to_timestamp($1)", now + 60)
     )
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with http_client() as http:
         before = await http.post(system.token_url, data=GRANT, auth=system.client.basic)
         system.auth_process.clock = lambda: now + 61
         after = await http.post(system.token_url, data=GRANT, auth=system.client.basic)
@@ -158,7 +159,7 @@ async def test_secret_of_another_client(start_system: Any) -> None:
     """A good secret opens its own client only."""
     system: System = await start_system()
     other = await system.register("Other")
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with http_client() as http:
         response = await http.post(system.token_url, data=GRANT, auth=(system.client.client_id, other.secret))
     assert response.status_code == 401
 
@@ -166,7 +167,7 @@ async def test_secret_of_another_client(start_system: Any) -> None:
 async def test_removed_client_is_out_within_the_cache_age(start_system: Any) -> None:
     """A deleted client keeps its cached life for ``AUTH_CACHE_MAX_AGE_SECONDS`` and not a moment longer."""
     system: System = await start_system(cache_max_age_seconds=0)
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with http_client() as http:
         before = await http.post(system.token_url, data=GRANT, auth=system.client.basic)
         await system.as_owner(lambda c: c.execute("DELETE FROM clients"))
         after = await http.post(system.token_url, data=GRANT, auth=system.client.basic)
@@ -177,7 +178,7 @@ async def test_registry_keeps_no_more_than_its_size(start_system: Any) -> None:
     """However many clients ask, one process keeps ``AUTH_CACHE_SIZE`` of them; the others are read again."""
     system: System = await start_system(cache_max_age_seconds=300, cache_size=2)
     clients = [system.client, *[await system.register(f"Client {number}") for number in range(3)]]
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with http_client() as http:
         for client in clients:
             response = await http.post(system.token_url, data=GRANT, auth=client.basic)
             assert response.status_code == 200
@@ -197,7 +198,7 @@ async def test_warm_client_costs_no_query(start_system: Any, monkeypatch: pytest
         return await load(client_id)
 
     monkeypatch.setattr(system.auth_process.registry, "load", counted)
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with http_client() as http:
         for _ in range(3):
             response = await http.post(
                 system.token_url, data={**GRANT, "resource": RESOURCE}, auth=system.client.basic

@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
-import httpx
 
 from steelcut.service.connecting import database_of
 from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres
+from tests.support.plain_http import http_client
 from tests.support.system import GRANT, System
 
 
@@ -34,7 +34,7 @@ async def test_outage_and_return(start_system: Any, postgres: EmbeddedPostgres) 
     """A cached client keeps its tokens, others get 503 with Retry-After, and all is well again afterwards."""
     system: System = await start_system(cache_max_age_seconds=300)
     other = await system.register("Other")
-    async with httpx.AsyncClient(base_url=system.issuer, trust_env=False) as http:
+    async with http_client(base_url=system.issuer) as http:
         await http.post("/token", data=GRANT, auth=system.client.basic)
         async with outage(postgres, system.databases.auth.owner):
             known = await http.post("/token", data=GRANT, auth=system.client.basic)
@@ -57,7 +57,7 @@ async def test_unexpected_error_shows_nothing(start_system: Any) -> None:
     system: System = await start_system()
     # The schema breaks under the running service: an error that is neither an outage nor a bad request.
     await system.as_owner(lambda c: c.execute("ALTER TABLE clients RENAME COLUMN grant_types TO gone"))
-    async with httpx.AsyncClient(base_url=system.issuer, trust_env=False) as http:
+    async with http_client(base_url=system.issuer) as http:
         response = await http.post("/token", data=GRANT, auth=system.client.basic)
     assert response.status_code == 500
     assert response.json()["error"] == "server_error"

@@ -17,6 +17,7 @@ import pytest
 from auth_service import audit, client_secrets, state
 from steelcut.service.connecting import database_of
 from tests.support.databases import Templates
+from tests.support.plain_http import http_client
 from tests.support.system import Registered, System, running_system
 
 FORM = {"grant_type": "client_credentials"}
@@ -49,7 +50,7 @@ async def watched(templates: Templates) -> AsyncIterator[System]:
 @pytest.fixture(scope="module")
 async def guesser(watched: System) -> AsyncIterator[httpx.AsyncClient]:
     """Who asks; relative to the root of the watched system."""
-    async with httpx.AsyncClient(base_url=watched.issuer, trust_env=False) as client:
+    async with http_client(base_url=watched.issuer) as client:
         yield client
 
 

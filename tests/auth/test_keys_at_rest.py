@@ -10,7 +10,6 @@ import sys
 from typing import Any
 
 import asyncpg
-import httpx
 import pytest
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
@@ -20,6 +19,7 @@ from auth_service.master_key import MasterKey, SealBroken
 from auth_service.settings import AuthSettings
 from steelcut.service.serving import run
 from tests.support.databases import Databases
+from tests.support.plain_http import http_client
 from tests.support.system import ACTOR, GRANT, System, seed
 
 
@@ -188,7 +188,7 @@ async def test_key_made_after_the_start_is_taken_up(databases: Databases) -> Non
 
     async with (
         running_system(databases, cache_max_age_seconds=0) as system,
-        httpx.AsyncClient(base_url=system.issuer, trust_env=False) as http,
+        http_client(base_url=system.issuer) as http,
     ):
         await system.as_owner(lambda c: c.execute("DELETE FROM signing_keys"))
         await system.auth_process.refresh()
@@ -210,7 +210,7 @@ async def test_second_key_waits_for_its_promotion(start_system: Any) -> None:
     master_key = MasterKey.from_base64(system.master_key)
     second = await system.as_admin(lambda c: create_key(c, ACTOR, master_key, "EdDSA"))
     await system.auth_process.refresh()
-    async with httpx.AsyncClient(base_url=system.issuer, trust_env=False) as http:
+    async with http_client(base_url=system.issuer) as http:
         keys = (await http.get("/.well-known/jwks.json")).json()["keys"]
     assert second.state == "pending"
     assert {key["alg"] for key in keys} == {"ES256", "EdDSA"}

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support.plain_http import http_client
 from tests.support.system import GRANT, System
 
 
@@ -44,7 +45,7 @@ async def test_issuer_with_a_path(start_system: Any) -> None:
     """RFC 8414 §3.1: the well-known segment goes between host and path; tokens flow there as well."""
     system: System = await start_system(issuer_path="/tenant/a")
     root = system.issuer.removesuffix("/tenant/a")
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with http_client() as http:
         found = await http.get(f"{root}/.well-known/oauth-authorization-server/tenant/a")
         appended = await http.get(f"{system.issuer}/.well-known/oauth-authorization-server")
         answer = await http.post(found.json()["token_endpoint"], data=GRANT, auth=system.client.basic)
@@ -60,7 +61,7 @@ async def test_issuer_with_a_path(start_system: Any) -> None:
 async def test_jwks_has_public_members_only(start_system: Any, algorithm: str) -> None:
     """A verifier gets what it needs, with a max-age, and nothing private."""
     system: System = await start_system(algorithm=algorithm)
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with http_client() as http:
         response = await http.get(f"{system.issuer}/.well-known/jwks.json")
     (key,) = response.json()["keys"]
     public = {"ES256": {"crv", "x", "y"}, "RS256": {"n", "e"}, "EdDSA": {"crv", "x"}}[algorithm]

@@ -7,11 +7,11 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx
 import pytest
 
 from auth_service.administration.resources import create_resource
 from tests.support.databases import Templates
+from tests.support.plain_http import http_client
 from tests.support.system import ACTOR, GRANT, RESOURCE, Registered, System, running_system
 
 ORDERS = "https://orders.example.com/v1"
@@ -29,7 +29,7 @@ async def shop(templates: Templates) -> AsyncIterator[System]:
 
 async def ask(system: System, client: Registered, **form: Any) -> tuple[int, dict[str, Any]]:
     """Post a token request; return the status and the answer, with the token's claims in it."""
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with http_client() as http:
         response = await http.post(system.token_url, data={**GRANT, **form}, auth=client.basic)
     answer: dict[str, Any] = response.json()
     if response.status_code == 200:

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support.plain_http import http_client
 from tests.support.system import GRANT, RESOURCE, System
 
 
@@ -122,7 +123,7 @@ async def test_client_may_lack_the_grant_type(start_system: Any) -> None:
     """§5.2: a known grant type that this client may not use is unauthorized_client."""
     system: System = await start_system()
     await system.as_owner(lambda c: c.execute("UPDATE clients SET grant_types = ARRAY['other']"))
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with http_client() as http:
         response = await http.post(system.token_url, data=GRANT, auth=system.client.basic)
     assert (response.status_code, response.json()["error"]) == (400, "unauthorized_client")
 

@@ -6,11 +6,11 @@ import secrets
 from collections.abc import AsyncIterator
 from random import Random
 
-import httpx
 import pytest
 
 from tests.faults.nursery import Nursery, nursery
 from tests.faults.operators import Operators
+from tests.support.plain_http import http_client
 
 
 @pytest.fixture(scope="session", name="nursery")
@@ -24,7 +24,7 @@ async def _nursery() -> AsyncIterator[Nursery]:
 async def operators(nursery: Nursery) -> AsyncIterator[Operators]:
     """Operators who do something else in each run; a failure says how to have the same again."""
     number = secrets.randbits(32)
-    async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
+    async with http_client(timeout=30) as http:
         yield Operators(Random(number), http)  # noqa: S311 - chance, not secrecy
     # Shown by pytest when the test fails.
     print(f"Random({number}); the log ends:\n{nursery.said()}")  # noqa: T201

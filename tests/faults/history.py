@@ -17,6 +17,7 @@ from auth_service.queries import clients, keys, resources
 from steelcut.service.connecting import connect
 from tests.faults.nursery import Life
 from tests.faults.operators import CLIENT_IDS, Operators, Outcome
+from tests.support.plain_http import http_client
 from tests.support.replicas import until
 from tests.support.system import GRANT, RESOURCE
 
@@ -141,7 +142,7 @@ async def check_tokens(life: Life, replay: Replay, operators: Operators) -> None
         if "client_secret" in outcome.answer:
             newest[outcome.change.members["client_id"]] = outcome.answer["client_secret"]
     now = datetime.now(UTC).isoformat()
-    async with httpx.AsyncClient(base_url=life.url, trust_env=False, timeout=30) as http:
+    async with http_client(base_url=life.url, timeout=30) as http:
         for client_id, secret in newest.items():
             known = replay.secrets.get(client_id, {})
             secret_id = _id_of(secret)

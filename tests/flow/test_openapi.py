@@ -17,6 +17,7 @@ from auth_service.administration.admin_api import SCOPES
 from resource_service import documents
 from steelcut.errors import OAuthError, TemporarilyUnavailable
 from tests.admin.operators import admin_token, register_operator
+from tests.support.plain_http import http_client
 from tests.support.system import RESOURCE, Registered, System, as_owner
 from tests.support.wire import exchange
 
@@ -130,7 +131,7 @@ async def test_every_refusal_of_the_code_is_described(
 async def test_an_issuer_with_a_path_is_described_at_its_path(start_system: Any) -> None:
     """The described path of the token endpoint is the one that answers."""
     system: System = await start_system(issuer_path="/tenant")
-    async with httpx.AsyncClient(base_url=system.issuer.removesuffix("/tenant"), trust_env=False) as client:
+    async with http_client(base_url=system.issuer.removesuffix("/tenant")) as client:
         document = (await client.get("/openapi.json")).json()
         assert "/tenant/token" in document["paths"]
         flows = document["components"]["securitySchemes"]["client_credentials"]["flows"]
@@ -206,7 +207,7 @@ def _refusals(module: str) -> set[type[OAuthError]]:
 
 
 async def _token(system: System, client: Registered) -> str:
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with http_client() as http:
         answer = await http.post(
             system.token_url, data={"grant_type": "client_credentials"}, auth=client.basic
         )

@@ -19,6 +19,7 @@ from starlette.websockets import WebSocket
 
 from steelcut import Guard, GuardMiddleware
 from steelcut.testing import Issuer
+from tests.support.plain_http import http_client
 from tests.support.system import listen, serving
 
 ISSUER = "https://issuer.example.com"
@@ -231,7 +232,7 @@ async def test_lifespan_passes_through(plain: Plain) -> None:
     base = "http://{}:{}".format(*listener.getsockname())
     async with (
         serving(GuardMiddleware(plain, guard), listener),
-        httpx.AsyncClient(base_url=base, trust_env=False) as client,
+        http_client(base_url=base) as client,
     ):
         assert (await client.get("/orders")).status_code == 401
         head = await client.head("/orders")

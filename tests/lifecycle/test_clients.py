@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
 import pytest
 
 from auth_service.administration import clients, resources, secrets
 from auth_service.administration.errors import NotFound, PreconditionFailed
 from auth_service.queries.clients import ClientRow
 from tests.support.databases import Databases, Templates
+from tests.support.plain_http import http_client
 from tests.support.system import ACTOR, GRANT, RESOURCE, Registered, System, as_owner, running_system
 
 IN_AN_HOUR = datetime.now(UTC) + timedelta(hours=1)
@@ -33,7 +33,7 @@ async def house(templates: Templates) -> AsyncIterator[System]:
 
 async def token_status(system: System, client: Registered) -> int:
     """Ask for a token."""
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with http_client() as http:
         response = await http.post(system.token_url, data={**GRANT, "resource": RESOURCE}, auth=client.basic)
     return response.status_code
 

@@ -21,6 +21,7 @@ from auth_service.key_life import LEEWAY_SECONDS, MARGIN_SECONDS
 from auth_service.master_key import MasterKey
 from tests.lifecycle.key_operator import TIMING, KeyOperator, new_master_key
 from tests.support.databases import Databases
+from tests.support.plain_http import http_client
 from tests.support.replicas import auth_replicas
 from tests.support.system import GRANT, System, as_owner, seed
 
@@ -284,7 +285,7 @@ async def test_revoked_key_leaves_every_answer_at_once(start_system: Any) -> Non
     system: System = await start_system(cache_max_age_seconds=300)
     operator = KeyOperator(system.databases, MasterKey.from_base64(system.master_key), TIMING)
     (old,) = await operator.keys()
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with http_client() as http:
         token = await _token(http, system)
         assert (await _document(http, system, token)).status_code == 200
         revoked = await operator.revoke(old.kid, force=True)
@@ -323,7 +324,7 @@ async def test_exported_keys_are_the_published_ones(start_system: Any) -> None:
     await operator.revoke(gone.kid)
     await system.auth_process.refresh()
     exported = await operator.run(export_keys)
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with http_client() as http:
         served = (await http.get(f"{system.issuer}/.well-known/jwks.json")).json()
     assert {"keys": [key.jwk for key in exported]} == served
     for key in exported:

@@ -22,6 +22,7 @@ from auth_service.master_key import MasterKey
 from tests.lifecycle.key_operator import KeyOperator, new_master_key
 from tests.support.databases import Databases
 from tests.support.issuer import Guarded, resource_service
+from tests.support.plain_http import http_client
 from tests.support.replicas import Replica, auth_replicas, until
 from tests.support.system import ACTOR, DOCUMENT, RESOURCE, Registered, seed
 from tests.support.tokens import IssuerKey, good_claims
@@ -164,7 +165,7 @@ async def _resource(databases: Databases, replica: Replica) -> AsyncIterator[htt
     guarded: Guarded
     async with (
         resource_service(databases, ISSUER, **options) as guarded,
-        httpx.AsyncClient(base_url=guarded.base, trust_env=False, timeout=10) as http,
+        http_client(base_url=guarded.base, timeout=10) as http,
     ):
         # Somebody sends a token with an invented key id: from now on an unknown id causes no fetch, for an hour. What
         # is left is what each key set says of its age, which is all that a verifier of another make may go by.

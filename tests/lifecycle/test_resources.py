@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
 import pytest
 
 from auth_service.administration import clients, resources
@@ -22,6 +21,7 @@ from auth_service.administration.errors import (
 )
 from auth_service.queries.resources import ResourceRow, ScopeRow
 from tests.support.databases import Templates
+from tests.support.plain_http import http_client
 from tests.support.system import ACTOR, GRANT, RESOURCE, Registered, System, running_system
 
 NUMBERS = itertools.count()
@@ -54,7 +54,7 @@ async def update(
 async def ask(system: System, client: Registered, **form: Any) -> dict[str, Any]:
     """Post a token request to a process that has heard of everything; return the answer, claims included."""
     system.auth_process.registry.forget_all()
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with http_client() as http:
         response = await http.post(system.token_url, data={**GRANT, **form}, auth=client.basic)
     answer: dict[str, Any] = response.json()
     if response.is_success:

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
 import pytest
 from passlib.context import CryptContext
 
@@ -15,6 +14,7 @@ from auth_service.administration import clients, secrets
 from auth_service.administration.errors import AdministrationError, Conflict, Invalid, NotFound
 from auth_service.queries.secrets import SecretRow
 from tests.support.databases import Templates
+from tests.support.plain_http import http_client
 from tests.support.system import ACTOR, GRANT, Registered, System, running_system
 
 DAY = timedelta(days=1)
@@ -55,7 +55,7 @@ async def listed(system: System, client_id: str) -> list[SecretRow]:
 
 async def works(system: System, client_id: str, secret: str) -> bool:
     """Say whether a secret gets a token."""
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with http_client() as http:
         response = await http.post(system.token_url, data=GRANT, auth=(client_id, secret))
     return response.is_success
 

@@ -7,7 +7,6 @@ import json
 import shlex
 from datetime import UTC, datetime, timedelta
 
-import httpx
 import pytest
 
 from auth_service.administration import clients, usage
@@ -15,6 +14,7 @@ from auth_service.administration.errors import Invalid
 from auth_service.administration.resources import create_resource
 from tests.cli import terminal
 from tests.conftest import StartSystem
+from tests.support.plain_http import http_client
 from tests.support.system import ACTOR, GRANT, RESOURCE, Registered, System
 
 
@@ -36,7 +36,7 @@ async def age(system: System, days: int) -> None:
 
 async def use(system: System, client: Registered, scope: str) -> None:
     """Get a token, and wait until its use is noted."""
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with http_client() as http:
         response = await http.post(
             system.token_url, data={**GRANT, "scope": scope, "resource": RESOURCE}, auth=client.basic
         )

@@ -6,12 +6,12 @@ import re
 from collections.abc import AsyncIterator
 from typing import Final
 
-import httpx
 import pytest
 
 from auth_service.administration.resources import create_resource
 from tests.proxy.upstream import Upstream
 from tests.support.databases import Templates
+from tests.support.plain_http import http_client
 from tests.support.system import ACTOR, GRANT, Registered, System, running_system
 from tools.proxies import NotToBeHadError, Program, find
 
@@ -53,7 +53,7 @@ def nginx_program() -> Program:
 
 async def token_of(system: System, client: Registered) -> str:
     """Return a token as the client gets it."""
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with http_client() as http:
         answer = await http.post(system.token_url, data=GRANT, auth=client.basic)
     token: str = answer.json()["access_token"]
     return token

@@ -20,6 +20,7 @@ from tests.proxy.conftest import ORDERS, challenge, token_of
 from tests.proxy.upstream import Upstream
 from tests.support.databases import Templates
 from tests.support.issuer import TinyIssuer, url_of
+from tests.support.plain_http import http_client
 from tests.support.system import Log, Registered, System, listen, serving
 from tests.support.wire import Answer, exchange
 from tools.proxies import Program
@@ -66,7 +67,7 @@ async def front(
     with contextlib.closing(listener):
         async with (
             serving(shared_upstream, upstream_listener),
-            httpx.AsyncClient(base_url=url_of(listener), trust_env=False) as http,
+            http_client(base_url=url_of(listener)) as http,
         ):
             with nginx.running(nginx_program, tmp_path_factory.mktemp("nginx"), listener, site) as log:
                 token = await token_of(guarded_system, reader)
@@ -272,7 +273,7 @@ async def lonely(
     with contextlib.closing(listener), contextlib.closing(issuer_listener):
         async with (
             serving(shared_upstream, upstream_listener),
-            httpx.AsyncClient(base_url=url_of(listener), trust_env=False) as http,
+            http_client(base_url=url_of(listener)) as http,
         ):
             with nginx.running(nginx_program, tmp_path, listener, site):
                 yield http, issuer, steelcut_running

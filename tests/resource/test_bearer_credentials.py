@@ -10,6 +10,7 @@ import pytest
 
 from auth_service.administration.resources import create_resource
 from resource_service import documents
+from tests.support.plain_http import http_client
 from tests.support.system import ACTOR, DOCUMENT, RESOURCE, System, as_owner
 
 PATH = f"/{RESOURCE}"
@@ -124,7 +125,7 @@ async def wide(start_system: Any) -> System:
 
 
 async def _token(system: System, client: Any, **form: str) -> dict[str, str]:
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with http_client() as http:
         response = await http.post(system.token_url, data={**GRANT, **form}, auth=client.basic)
     assert response.status_code == 200, response.text
     return {"Authorization": f"Bearer {response.json()['access_token']}"}
@@ -134,7 +135,7 @@ async def test_token_without_the_scope(wide: System) -> None:
     """A good token that grants too little is 403, with the scope that is missing (RFC 6750 §3.1)."""
     writer = await wide.register("Writer", ("write",))
     bearer = await _token(wide, writer)
-    async with httpx.AsyncClient(base_url=wide.resource_base, trust_env=False) as client:
+    async with http_client(base_url=wide.resource_base) as client:
         response = await client.get(PATH, headers=bearer)
     assert response.status_code == 403
     assert response.json()["error"] == "insufficient_scope"
@@ -148,7 +149,7 @@ async def test_token_for_one_resource_opens_no_other(wide: System) -> None:
     both = await wide.register("Both", grants={RESOURCE: ["read"], "other": ["read"]})
     first = await _token(wide, both, resource=RESOURCE)
     second = await _token(wide, both, resource=f"{wide.resource_base}/other")
-    async with httpx.AsyncClient(base_url=wide.resource_base, trust_env=False) as client:
+    async with http_client(base_url=wide.resource_base) as client:
         assert (await client.get(PATH, headers=first)).content == DOCUMENT
         assert (await client.get("/other", headers=second)).json() == {"other": True}
         for path, bearer, resource in (("/other", first, "other"), (PATH, second, RESOURCE)):
@@ -163,7 +164,7 @@ async def test_token_for_one_resource_opens_no_other(wide: System) -> None:
 async def test_challenge_leads_to_the_issuer(resource: httpx.AsyncClient, system: System) -> None:
     """From a 401 alone a client finds the metadata, in it the issuer, and there the token endpoint (RFC 9728 §5)."""
     refused = await resource.get(PATH)
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with http_client() as client:
         found = (await client.get(challenge(refused)["resource_metadata"])).json()
         (issuer,) = found["authorization_servers"]
         server = (await client.get(f"{issuer}/.well-known/oauth-authorization-server")).json()

@@ -17,6 +17,7 @@ from steelcut.service.refusal import Refusal
 from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres
 from tests.auth.test_database_outage import outage
 from tests.support.databases import Databases, Templates
+from tests.support.plain_http import http_client
 from tests.support.system import DOCUMENT, RESOURCE, System, running_system
 from tests.support.tokens import IssuerKey
 
@@ -57,12 +58,12 @@ async def observed(
 @pytest.fixture
 async def client(observed: tuple[System, Statements]) -> AsyncIterator[httpx.AsyncClient]:
     """A client of that system."""
-    async with httpx.AsyncClient(base_url=observed[0].resource_base, trust_env=False) as client:
+    async with http_client(base_url=observed[0].resource_base) as client:
         yield client
 
 
 async def _bearer(system: System, registered: Any = None) -> dict[str, str]:
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with http_client() as http:
         response = await http.post(
             system.token_url,
             data={"grant_type": "client_credentials"},
@@ -269,7 +270,7 @@ async def test_database_goes_away_and_comes_back(start_system: Any, postgres: Em
     bearer = await _bearer(system)
     writer = await _bearer(system, await system.register("Writer", ("write",)))
     writer |= {"Content-Type": "application/json"}
-    async with httpx.AsyncClient(base_url=system.resource_base, trust_env=False) as client:
+    async with http_client(base_url=system.resource_base) as client:
         assert (await client.get(PATH, headers=bearer)).content == DOCUMENT
         async with outage(postgres, system.databases.resource.owner):
             refused = await client.get(PATH, headers=bearer)

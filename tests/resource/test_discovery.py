@@ -10,6 +10,7 @@ import pytest
 from resource_service import documents
 from tests.support.databases import Databases
 from tests.support.issuer import resource_service
+from tests.support.plain_http import http_client
 from tests.support.system import RESOURCE, System, as_owner
 
 WELL_KNOWN = "/.well-known/oauth-protected-resource"
@@ -51,7 +52,7 @@ async def test_base_url_with_a_path(databases: Databases) -> None:
     options = {"base_url": "https://api.example/store", "jwks_uri": "http://127.0.0.1:1/"}
     async with (
         resource_service(databases, "https://issuer.example", **options) as service,
-        httpx.AsyncClient(base_url=service.base, trust_env=False) as client,
+        http_client(base_url=service.base) as client,
     ):
         response = await client.get(f"{WELL_KNOWN}/store/a")
         assert response.json()["resource"] == "https://api.example/store/a"

@@ -18,6 +18,7 @@ from resource_service.forward_auth import Demand, configured, read_demand
 from resource_service.settings import ResourceSettings
 from tests.support.databases import Templates
 from tests.support.issuer import Guarded, TinyIssuer, resource_service
+from tests.support.plain_http import http_client
 from tests.support.system import as_owner, listen, serving
 from tests.support.wire import Wire, exchange
 
@@ -56,7 +57,7 @@ async def gate(templates: Templates) -> AsyncIterator[Gate]:
     async with (
         serving(issuer, listener),
         resource_service(databases, issuer.url, publisher_database_url=databases.publisher) as service,
-        httpx.AsyncClient(base_url=service.base, trust_env=False) as http,
+        http_client(base_url=service.base) as http,
     ):
         yield Gate(issuer, service, http)
     await templates.drop(databases)
@@ -286,7 +287,7 @@ async def test_nobody_passes_before_the_keys_are_known(templates: Templates) -> 
     listener.close()
     async with (
         resource_service(databases, issuer.url) as service,
-        httpx.AsyncClient(base_url=service.base, trust_env=False) as http,
+        http_client(base_url=service.base) as http,
     ):
         headers = {"Authorization": f"Bearer {issuer.token(ORDERS)}"}
         response = await http.get(f"/verify?{QUERY}", headers=headers)

@@ -15,6 +15,7 @@ from steelcut import jwks
 from steelcut.jwks import KeySource
 from tests.support.databases import Databases
 from tests.support.issuer import JWKS_PATH, Guarded, TinyIssuer, resource_service
+from tests.support.plain_http import http_client
 from tests.support.system import as_owner, listen, serving
 from tests.support.tokens import IssuerKey
 
@@ -31,7 +32,7 @@ async def resource_service_behind(
     async with AsyncExitStack() as issuer_alone, AsyncExitStack() as rest:
         await issuer_alone.enter_async_context(serving(issuer, issuer.listener))
         service = await rest.enter_async_context(resource_service(databases, issuer.url))
-        client = await rest.enter_async_context(httpx.AsyncClient(base_url=service.base, trust_env=False))
+        client = await rest.enter_async_context(http_client(base_url=service.base))
         yield service, client, issuer_alone.aclose
 
 
@@ -66,7 +67,7 @@ async def test_start_without_the_issuer(published: Databases, issuer: TinyIssuer
     issuer.listener.close()
     async with (
         resource_service(published, issuer.url) as service,
-        httpx.AsyncClient(base_url=service.base, trust_env=False) as client,
+        http_client(base_url=service.base) as client,
     ):
         token = issuer.token(f"{service.base}/kept")
         refused, ready, alive = (
@@ -97,7 +98,7 @@ async def test_issuer_comes_late(
     async with (
         serving(issuer, issuer.listener),
         resource_service(published, issuer.url) as service,
-        httpx.AsyncClient(base_url=service.base, trust_env=False) as client,
+        http_client(base_url=service.base) as client,
     ):
         token = issuer.token(f"{service.base}/kept")
         assert (await get(client, token)).status_code == 503
@@ -195,7 +196,7 @@ async def test_keys_come_from_where_the_operator_says(published: Databases, issu
     async with (
         serving(issuer, issuer.listener),
         resource_service(published, name, jwks_uri=issuer.url + JWKS_PATH) as service,
-        httpx.AsyncClient(base_url=service.base, trust_env=False) as client,
+        http_client(base_url=service.base) as client,
     ):
         good = issuer.token(f"{service.base}/kept", iss=name)
         assert (await get(client, good)).content == BODY

@@ -12,6 +12,7 @@ import pytest
 
 from resource_service import documents
 from resource_service.document_endpoint import entity_tags
+from tests.support.plain_http import http_client
 from tests.support.system import DOCUMENT, RESOURCE, System, as_owner
 
 ETAG = f'"{hashlib.sha256(DOCUMENT).hexdigest()[:32]}"'
@@ -183,7 +184,7 @@ async def _publish(system: System, key: str | None, body: bytes) -> None:
 
 
 async def _bearer(system: System) -> dict[str, str]:
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with http_client() as client:
         response = await client.post(
             system.token_url, data={"grant_type": "client_credentials"}, auth=system.client.basic
         )
@@ -197,7 +198,7 @@ async def test_documents_under_keys(start_system: Any) -> None:
     for key, body in bodies.items():
         await _publish(system, key, body)
     bearer = await _bearer(system)
-    async with httpx.AsyncClient(base_url=system.resource_base, trust_env=False) as client:
+    async with http_client(base_url=system.resource_base) as client:
         for key, body in bodies.items():
             assert (await client.get(f"{PATH}/{key}", headers=bearer)).content == body
         assert (await client.get(PATH, headers=bearer)).content == DOCUMENT
@@ -208,7 +209,7 @@ async def test_new_version_is_served_at_once(start_system: Any) -> None:
     """After publishing, the old tag no longer counts and the new bytes come, at every request."""
     system: System = await start_system()
     bearer = await _bearer(system)
-    async with httpx.AsyncClient(base_url=system.resource_base, trust_env=False) as client:
+    async with http_client(base_url=system.resource_base) as client:
         for number in range(3):
             before = await client.get(PATH, headers=bearer)
             body = b'{"version": %d}' % number
@@ -222,7 +223,7 @@ async def test_documents_of_every_size(start_system: Any) -> None:
     """From two bytes to a mebibyte, what is served is what was published, to twenty clients at once."""
     system: System = await start_system()
     bearer = await _bearer(system)
-    async with httpx.AsyncClient(base_url=system.resource_base, trust_env=False) as client:
+    async with http_client(base_url=system.resource_base) as client:
         for size in (2, 1024, 100 * 1024, 1024 * 1024):
             body = b'"' + secrets.token_hex(size // 2 - 1).encode() + b'"'
             await _publish(system, None, body)

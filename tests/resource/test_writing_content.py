@@ -14,6 +14,7 @@ import pytest
 from resource_service import state
 from tests.resource.test_publishing import GOOD
 from tests.support.databases import Templates
+from tests.support.plain_http import http_client
 from tests.support.replicas import until
 from tests.support.system import DOCUMENT, GRANT, RESOURCE, System, as_owner, running_system
 from tests.support.wire import Answer, Wire, exchange
@@ -54,7 +55,7 @@ async def writer(templates: Templates) -> AsyncIterator[Writer]:
     options = {"upload_seconds": UPLOAD_SECONDS}
     async with running_system(await templates.clone(), resource_options=options) as system:
         client = await system.register("Writer", ("read", "write"))
-        async with httpx.AsyncClient(base_url=system.resource_base, trust_env=False) as http:
+        async with http_client(base_url=system.resource_base) as http:
             answer = await http.post(system.token_url, data=GRANT, auth=client.basic)
             http.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
             yield Writer(system, http, f"Authorization: {http.headers['Authorization']}".encode())
@@ -181,7 +182,7 @@ async def test_the_limit_is_a_setting(start_system: Any) -> None:
     """An operator decides how large a document may be."""
     system: System = await start_system(resource_options={"max_document_bytes": 2048})
     client = await system.register("Writer", ("write",))
-    async with httpx.AsyncClient(base_url=system.resource_base, trust_env=False) as http:
+    async with http_client(base_url=system.resource_base) as http:
         token = (await http.post(system.token_url, data=GRANT, auth=client.basic)).json()["access_token"]
         headers = {**JSON, "Authorization": f"Bearer {token}"}
         for size, status in ((2048, 204), (2049, 413)):
@@ -307,7 +308,7 @@ async def test_publisher_without_rights_is_an_outage(start_system: Any) -> None:
     client = await system.register("Writer", ("write",))
     owner = system.databases.resource.owner
     await as_owner(owner, lambda c: c.execute("REVOKE ALL ON documents FROM resource_publisher"))
-    async with httpx.AsyncClient(base_url=system.resource_base, trust_env=False) as http:
+    async with http_client(base_url=system.resource_base) as http:
         token = (await http.post(system.token_url, data=GRANT, auth=client.basic)).json()["access_token"]
         headers = {**JSON, "Authorization": f"Bearer {token}"}
         for method in ("PUT", "DELETE"):

@@ -15,6 +15,7 @@ from resource_service.errors import MalformedPrecondition, PreconditionFailed
 from resource_service.preconditions import EntityTags, Preconditions
 from steelcut.service.connecting import connect
 from tests.support.databases import Databases, Templates
+from tests.support.plain_http import http_client
 from tests.support.replicas import resource_replicas, until
 from tests.support.system import DOCUMENT, GRANT, RESOURCE, Registered, System, running_system
 
@@ -26,7 +27,7 @@ JSON = {"Content-Type": "application/json"}
 
 async def bearer(system: System, client: Registered) -> dict[str, str]:
     """Return the header of a fresh token for ``client``."""
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with http_client() as http:
         answer = await http.post(system.token_url, data=GRANT, auth=client.basic)
     return {"Authorization": f"Bearer {answer.json()['access_token']}"}
 
@@ -57,7 +58,7 @@ async def publisher(templates: Templates) -> AsyncIterator[Publisher]:
     async with running_system(await templates.clone()) as system:
         headers = await bearer(system, await system.register("Publisher", ("read", "write")))
         base = system.resource_base
-        async with httpx.AsyncClient(base_url=base, headers=headers, trust_env=False) as http:
+        async with http_client(base_url=base, headers=headers) as http:
             yield Publisher(system, http)
 
 
@@ -111,7 +112,7 @@ async def test_only_the_scope_write_writes(publisher: Publisher) -> None:
     system = publisher.system
     reader = await bearer(system, system.client)
     for method in ("PUT", "DELETE"):
-        async with httpx.AsyncClient(base_url=system.resource_base, trust_env=False) as http:
+        async with http_client(base_url=system.resource_base) as http:
             refused = await http.request(method, PATH, headers={**JSON, **reader}, content=b"{}")
             stranger = await http.request(method, PATH, headers=JSON, content=b"{}")
             elsewhere = await http.request(method, "/other", headers={**JSON, **reader}, content=b"{}")
@@ -127,7 +128,7 @@ async def test_writer_need_not_be_a_reader(publisher: Publisher) -> None:
     """The scope write alone publishes, and does not open what was published."""
     system = publisher.system
     writer = await bearer(system, await system.register("Writer", ("write",)))
-    async with httpx.AsyncClient(base_url=system.resource_base, headers=writer, trust_env=False) as http:
+    async with http_client(base_url=system.resource_base, headers=writer) as http:
         assert (await http.put(f"{PATH}/dropped", content=b"1", headers=JSON)).status_code == 201
         assert (await http.get(f"{PATH}/dropped")).status_code == 403
 
@@ -160,7 +161,7 @@ async def test_a_process_without_publisher_only_reads(start_system: Any) -> None
     """Where the publisher's URL was not given nothing is written, and neither promised nor described."""
     system: System = await start_system(resource_options={"publisher_database_url": None})
     headers = await bearer(system, await system.register("Publisher", ("read", "write")))
-    async with httpx.AsyncClient(base_url=system.resource_base, headers=headers, trust_env=False) as http:
+    async with http_client(base_url=system.resource_base, headers=headers) as http:
         for method in ("PUT", "DELETE"):
             refused = await http.request(method, PATH, content=b"{}", headers=JSON)
             assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD")

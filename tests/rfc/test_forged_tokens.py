@@ -13,6 +13,7 @@ from auth_service.administration.keys import create_key
 from auth_service.master_key import MasterKey
 from tests.rfc.forgeries import Forger, Forgery, all_forgeries
 from tests.support.databases import Templates
+from tests.support.plain_http import http_client
 from tests.support.system import ACTOR, DOCUMENT, System, running_system
 from tests.support.tokens import IssuerKey, unbase64url
 
@@ -63,7 +64,7 @@ def forger(attacked: System) -> Forger:
 @pytest.fixture(scope="module")
 async def client(attacked: System, forger: Forger) -> AsyncIterator[httpx.AsyncClient]:
     """An HTTP client of a resource server that knows all four keys."""
-    async with httpx.AsyncClient(base_url=attacked.resource_base, trust_env=False) as client:
+    async with http_client(base_url=attacked.resource_base) as client:
         for key in (forger.es256, forger.eddsa, forger.rs256, forger.second_es256):
             response = await get(client, key.token(forger.claims()))
             assert response.status_code == 200, (key.algorithm, response.text)

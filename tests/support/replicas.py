@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 
 from tests.support.databases import Databases
+from tests.support.plain_http import http_client
 from tests.support.system import GRANT, Registered, T
 
 START_SECONDS = 60.0
@@ -93,7 +94,7 @@ async def _replica(service: str, environment: dict[str, str]) -> AsyncIterator[R
             *(sys.executable, "-m", f"{service}_service"), env=variables, stdout=log, stderr=log
         )
         try:
-            async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=10) as http:
+            async with http_client(base_url=url, timeout=10) as http:
                 await _until_ready(http, process, log)
                 yield Replica(url, process, http)
         finally:

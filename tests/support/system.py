@@ -34,6 +34,7 @@ from steelcut.service.connecting import connect
 from steelcut.service.http_protocol import HttpProtocol
 from steelcut.service.logs import make_logger
 from tests.support.databases import Databases
+from tests.support.plain_http import http_client
 
 RESOURCE = "api_v0.0.1"
 DOCUMENT = b'{"about": "This is a protected resource"}\n'
@@ -228,7 +229,7 @@ async def serving(
 
 async def _first_answer(url: str, server: asyncio.Task[None]) -> None:
     """Wait until the server answers, or has refused to start."""
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with http_client() as http:
         answer = asyncio.ensure_future(http.get(f"{url}/healthz", timeout=10))
         await asyncio.wait({answer, server}, return_when=asyncio.FIRST_COMPLETED)
         if server.done():

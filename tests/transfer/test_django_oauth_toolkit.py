@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import httpx
 import pytest
 
 from auth_service.administration.errors import Invalid
@@ -14,6 +13,7 @@ from auth_service.transfer.catalogue import Catalogue
 from auth_service.transfer.records import Item, ResourceRecord
 from auth_service.transfer.writing import take
 from tests.support.foreign import SECRET, argon2_hash, django_bcrypt_sha256, django_pbkdf2, django_scrypt
+from tests.support.plain_http import http_client
 from tests.support.system import ACTOR, GRANT, RESOURCE, Registered, System
 
 HERE = ResourceRecord(RESOURCE, "https://api.example.com/api_v0.0.1", ("read", "write"))
@@ -167,7 +167,7 @@ async def test_applications_move(start_system: Any) -> None:
             lambda c: take(c, ACTOR, "test", lambda k: django_oauth_toolkit.read(data, k, GRANTS), apply=True)
         )
         assert [line.outcome for line in report.lines] == [expected] * 4
-    async with httpx.AsyncClient(base_url=system.issuer, trust_env=False) as http:
+    async with http_client(base_url=system.issuer) as http:
         for client_id in hashes:
             answer = await http.post("/token", data=GRANT, auth=Registered(client_id, SECRET).basic)
             assert answer.status_code == 200

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import httpx
 import pytest
 
 from auth_service.administration.errors import Invalid
@@ -14,6 +13,7 @@ from auth_service.transfer.catalogue import Catalogue
 from auth_service.transfer.records import Item, ResourceRecord
 from auth_service.transfer.writing import take
 from tests.support.foreign import SECRET, bcrypt_hash, hydra_pbkdf2
+from tests.support.plain_http import http_client
 from tests.support.system import ACTOR, GRANT, RESOURCE, Registered, System
 
 IDENTIFIER = "https://api.example.com/api_v0.0.1"
@@ -231,7 +231,7 @@ async def test_hydra_clients_move(start_system: Any) -> None:
             lambda c: take(c, ACTOR, "hydra", lambda k: hydra.read(data, k, RESOURCE), apply=True)
         )
         assert [line.outcome for line in report.lines] == [expected] * 2
-    async with httpx.AsyncClient(base_url=system.issuer, trust_env=False) as http:
+    async with http_client(base_url=system.issuer) as http:
         for client_id, scope in (("new", "read"), ("older", "read write")):
             answer = await http.post("/token", data=GRANT, auth=Registered(client_id, SECRET).basic)
             assert (answer.status_code, answer.json()["scope"]) == (200, scope)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-import httpx
 import pytest
 
 from auth_service.administration.secrets import revoke_secret, rotate_secret
@@ -18,6 +17,7 @@ from tests.support.foreign import (
     import_old_client,
     take_old_clients,
 )
+from tests.support.plain_http import http_client
 from tests.support.system import ACTOR, GRANT, RESOURCE, Registered, System
 
 
@@ -25,7 +25,7 @@ async def test_old_secrets_get_tokens(start_system: Any) -> None:
     """Whoever made the hash, its client gets a token here with the secret that it has, and not with another."""
     system: System = await start_system()
     await take_old_clients(system, {name: make() for name, make in HASHES.items()})
-    async with httpx.AsyncClient(base_url=system.issuer, trust_env=False) as http:
+    async with http_client(base_url=system.issuer) as http:
         right = {name: (await ask(http, Registered(name, SECRET))).status_code for name in HASHES}
         wrong = {name: (await ask(http, Registered(name, SECRET + "x"))).status_code for name in HASHES}
     assert right == dict.fromkeys(HASHES, 200)
@@ -36,7 +36,7 @@ async def test_second_request_computes_no_slow_hash(start_system: Any, slow: Slo
     """The first request of an imported client costs one slow hash, later ones none, also once the cache is cold."""
     system: System = await start_system(cache_max_age_seconds=0)
     client = await import_old_client(system)
-    async with httpx.AsyncClient(base_url=system.issuer, trust_env=False) as http:
+    async with http_client(base_url=system.issuer) as http:
         for _ in range(3):
             assert (await ask(http, client)).status_code == 200
     assert len(slow.seen) == 1
@@ -56,7 +56,7 @@ async def test_remembered_client_costs_no_query(
         return await load(client_id)
 
     monkeypatch.setattr(system.auth_process.registry, "load", counted)
-    async with httpx.AsyncClient(base_url=system.issuer, trust_env=False) as http:
+    async with http_client(base_url=system.issuer) as http:
         for _ in range(3):
             assert (await ask(http, client)).status_code == 200
     assert (loads, len(slow.seen)) == ([client.client_id], 1)
@@ -68,7 +68,7 @@ async def test_all_that_fail_look_alike_and_cost_alike(start_system: Any, slow: 
     await import_old_client(system)
     await system.auth_process.refresh()
     guesses = [Registered(client_id, "guess") for client_id in ("old", "nobody", system.client.client_id)]
-    async with httpx.AsyncClient(base_url=system.issuer, trust_env=False) as http:
+    async with http_client(base_url=system.issuer) as http:
         answers = [await ask(http, guess) for guess in guesses]
         # Again: nothing is learnt from a second try either.
         answers += [await ask(http, guess) for guess in guesses]
@@ -86,7 +86,7 @@ async def test_decoy_opens_nothing(start_system: Any, slow: SlowHashes) -> None:
     system: System = await start_system()
     client = await import_old_client(system)
     await system.auth_process.refresh()
-    async with httpx.AsyncClient(base_url=system.issuer, trust_env=False) as http:
+    async with http_client(base_url=system.issuer) as http:
         for client_id in ("nobody", system.client.client_id):
             for _ in range(2):
                 assert (await ask(http, Registered(client_id, client.secret))).status_code == 401
@@ -97,7 +97,7 @@ async def test_decoy_opens_nothing(start_system: Any, slow: SlowHashes) -> None:
 async def test_no_slow_hash_where_nobody_has_one(start_system: Any, slow: SlowHashes) -> None:
     """A system without imported clients computes no slow hash, whatever is sent."""
     system: System = await start_system()
-    async with httpx.AsyncClient(base_url=system.issuer, trust_env=False) as http:
+    async with http_client(base_url=system.issuer) as http:
         for client_id in ("nobody", system.client.client_id):
             assert (await ask(http, Registered(client_id, "guess"))).status_code == 401
     assert slow.seen == []
@@ -111,7 +111,7 @@ async def test_mistyped_secret_of_ours_is_looked_up_nowhere(
     await import_old_client(system)
     await system.auth_process.refresh()
     monkeypatch.setattr(system.auth_process.registry, "load", None)
-    async with httpx.AsyncClient(base_url=system.issuer, trust_env=False) as http:
+    async with http_client(base_url=system.issuer) as http:
         answer = await ask(http, Registered("old", system.client.secret[:-1]))
     assert answer.status_code == 401
     assert slow.seen == []
@@ -121,7 +121,7 @@ async def test_rotation_away_from_an_old_secret(start_system: Any) -> None:
     """Old and new secret work side by side, and the old one no more once it is revoked, however well remembered."""
     system: System = await start_system(cache_max_age_seconds=300)
     client = await import_old_client(system)
-    async with httpx.AsyncClient(base_url=system.issuer, trust_env=False) as http:
+    async with http_client(base_url=system.issuer) as http:
         assert (await ask(http, client)).status_code == 200
         rotated = await system.as_admin(
             lambda c: rotate_secret(c, ACTOR, client.client_id, overlap=timedelta(hours=1))
@@ -147,7 +147,7 @@ async def test_expired_old_secret_is_refused(start_system: Any) -> None:
             "UPDATE client_secrets SET expires_at = to_timestamp($1) WHERE client_id = 'old'", now + 60
         )
     )
-    async with httpx.AsyncClient(base_url=system.issuer, trust_env=False) as http:
+    async with http_client(base_url=system.issuer) as http:
         before = await ask(http, client)
         system.auth_process.clock = lambda: now + 61
         after = await ask(http, client)
@@ -158,7 +158,7 @@ async def test_disabled_imported_client_is_refused(start_system: Any) -> None:
     """A client that was thrown out is out, by whichever secret it comes."""
     system: System = await start_system(cache_max_age_seconds=0)
     client = await import_old_client(system)
-    async with httpx.AsyncClient(base_url=system.issuer, trust_env=False) as http:
+    async with http_client(base_url=system.issuer) as http:
         assert (await ask(http, client)).status_code == 200
         await system.as_owner(
             lambda c: c.execute("UPDATE clients SET enabled = false WHERE client_id = 'old'")
@@ -186,7 +186,7 @@ async def test_log_and_answer_hold_neither_secret_nor_hash(start_system: Any) ->
     hashed = await system.as_admin(
         lambda c: c.fetchval("SELECT hash FROM client_secrets WHERE client_id = 'old'")
     )
-    async with httpx.AsyncClient(base_url=system.issuer, trust_env=False) as http:
+    async with http_client(base_url=system.issuer) as http:
         answers = [await ask(http, client), await ask(http, Registered("old", "a-wrong-guess"))]
     text = system.log.text + "".join(answer.text for answer in answers)
     for kept in (client.secret, "a-wrong-guess", hashed.rpartition("$")[2]):
@@ -201,7 +201,7 @@ async def test_request_of_steelcut_oauth_is_answered_in_its_words(start_system: 
     """Its client functions send secret and short name in the body, and keep the token until ``expires_on``."""
     system: System = await start_system()
     await import_old_client(system)
-    async with httpx.AsyncClient(base_url=system.issuer, trust_env=False) as http:
+    async with http_client(base_url=system.issuer) as http:
         answer = (await http.post("/token", data={**GRANT, **STEELCUT_OAUTH})).json()
         assert answer.keys() == {"access_token", "token_type", "expires_in", "scope", "expires_on"}
         remaining = answer["expires_on"] - system.auth_process.clock()

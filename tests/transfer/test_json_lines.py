@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
 import orjson
 import pytest
 
@@ -20,6 +19,7 @@ from auth_service.transfer.records import Item, ResourceRecord
 from auth_service.transfer.report import Report
 from auth_service.transfer.writing import take
 from tests.support.foreign import SECRET, argon2_hash, bcrypt_hash, import_old_client
+from tests.support.plain_http import http_client
 from tests.support.system import ACTOR, GRANT, RESOURCE, Registered, System
 
 HERE = ResourceRecord(RESOURCE, "https://api.example.com/api_v0.0.1", ("read", "write"), ("read",))
@@ -88,7 +88,7 @@ async def test_export_moves_everything(start_system: Any) -> None:
     report = await import_file(new, data)
     assert report.counts == {"taken": 4, "changed": 0, "unchanged": 0, "kept": 0, "refused": 0}
     assert await export_file(new) == data
-    async with httpx.AsyncClient(base_url=new.issuer, trust_env=False) as http:
+    async with http_client(base_url=new.issuer) as http:
         answers = [
             await http.post("/token", data=GRANT, auth=client.basic) for client in (old.client, imported, out)
         ]
@@ -280,7 +280,7 @@ async def test_file_written_by_hand_moves_a_client(start_system: Any) -> None:
     }
     line = {**CLIENT_LINE, "grants": {"reports": ["read", "write"]}}
     await import_file(system, file_of(line, b"", reports))
-    async with httpx.AsyncClient(base_url=system.issuer, trust_env=False) as http:
+    async with http_client(base_url=system.issuer) as http:
         answer = await http.post("/token", data=GRANT, auth=Registered("billing", SECRET).basic)
     assert (answer.status_code, answer.json()["scope"]) == (200, "read")
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import httpx
 import pytest
 
 from auth_service import foreign_hashes
 from tests.support.foreign import SECRET, SlowHashes, argon2_hash, ask, import_old_client, take_old_clients
+from tests.support.plain_http import http_client
 from tests.support.system import Registered, System
 
 
@@ -20,7 +20,7 @@ async def test_others_are_served_while_slow_hashes_are_computed(start_system: An
     await take_old_clients(system, stored)
     slow.hold()
     order: list[str] = []
-    async with httpx.AsyncClient(base_url=system.issuer, trust_env=False) as http:
+    async with http_client(base_url=system.issuer) as http:
 
         async def imported(client_id: str) -> int:
             answer = await ask(http, Registered(client_id, SECRET))
@@ -43,7 +43,7 @@ async def test_what_finds_no_place_is_told_to_come_again(start_system: Any, slow
     """Beyond those that compute and those that may wait: 503 with Retry-After, at once; nobody else is troubled."""
     system: System = await start_system(imported_secret_threads=1, imported_secret_waiting=1)
     await take_old_clients(system, {"old-0": argon2_hash(), "old-1": argon2_hash()})
-    async with httpx.AsyncClient(base_url=system.issuer, trust_env=False) as http:
+    async with http_client(base_url=system.issuer) as http:
         assert (await ask(http, Registered("old-0", SECRET))).status_code == 200
         await slow.running.acquire()
         slow.hold()
@@ -69,7 +69,7 @@ async def test_one_hash_for_all_that_ask_the_same(start_system: Any, slow: SlowH
     system: System = await start_system(imported_secret_threads=1, imported_secret_waiting=0)
     client = await import_old_client(system)
     slow.hold()
-    async with httpx.AsyncClient(base_url=system.issuer, trust_env=False) as http:
+    async with http_client(base_url=system.issuer) as http:
         workers = [asyncio.create_task(ask(http, client)) for _ in range(20)]
         await slow.running.acquire()
         assert (await http.get("/healthz")).status_code == 200
@@ -109,11 +109,11 @@ async def test_hash_that_cannot_be_computed_is_no_verdict(
 
     with monkeypatch.context() as patched:
         patched.setattr(foreign_hashes, "verify", fail)
-        async with httpx.AsyncClient(base_url=system.issuer, trust_env=False) as http:
+        async with http_client(base_url=system.issuer) as http:
             answer = await ask(http, client)
     assert (answer.status_code, answer.json()["error"]) == (503, "temporarily_unavailable")
     assert "MemoryError" in system.log.of(answer)["reason"]
-    async with httpx.AsyncClient(base_url=system.issuer, trust_env=False) as http:
+    async with http_client(base_url=system.issuer) as http:
         assert (await ask(http, client)).status_code == 200
 
 
@@ -121,7 +121,7 @@ async def test_wrong_secret_is_never_remembered(start_system: Any, slow: SlowHas
     """A guess is computed each time, so that a memory of refusals is nothing that a stranger can fill."""
     system: System = await start_system()
     await import_old_client(system)
-    async with httpx.AsyncClient(base_url=system.issuer, trust_env=False) as http:
+    async with http_client(base_url=system.issuer) as http:
         for _ in range(3):
             assert (await ask(http, Registered("old", "guess"))).status_code == 401
     assert len(slow.seen) == 3
@@ -131,7 +131,7 @@ async def test_memory_ends_with_its_time(start_system: Any, slow: SlowHashes) ->
     """With a memory of no time every request computes the hash anew."""
     system: System = await start_system(imported_secret_remembered_seconds=0)
     client = await import_old_client(system)
-    async with httpx.AsyncClient(base_url=system.issuer, trust_env=False) as http:
+    async with http_client(base_url=system.issuer) as http:
         for _ in range(2):
             assert (await ask(http, client)).status_code == 200
     assert len(slow.seen) == 2

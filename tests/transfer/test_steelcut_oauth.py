@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import httpx
 import pytest
 
 from auth_service.administration.errors import Invalid
@@ -18,6 +17,7 @@ from auth_service.transfer.steelcut_oauth_table import rows
 from auth_service.transfer.writing import take
 from tests.support.databases import Databases
 from tests.support.foreign import SECRET, argon2_hash, bcrypt_hash
+from tests.support.plain_http import http_client
 from tests.support.system import ACTOR, GRANT, RESOURCE, Registered, System, as_owner
 
 GRANT_TYPE = "client_credentials"
@@ -173,7 +173,7 @@ async def test_old_clients_move(start_system: Any, old_database: str) -> None:
     report = await import_table(system, old_database)
     assert report.counts == {"taken": 2, "changed": 1, "unchanged": 0, "kept": 0, "refused": 7}
     assert [line.name for line in report.lines if line.outcome == "taken"] == ["good", "foreign"]
-    async with httpx.AsyncClient(base_url=system.issuer, trust_env=False) as http:
+    async with http_client(base_url=system.issuer) as http:
         for client_id in ("good", "foreign"):
             answer = await http.post("/token", data=GRANT, auth=Registered(client_id, SECRET).basic)
             assert (answer.status_code, answer.json()["scope"]) == (200, "read")
