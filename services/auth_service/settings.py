@@ -14,13 +14,13 @@ from auth_service import os_keyring
 from auth_service.key_life import KeyTiming
 from auth_service.signing_keys import SigningAlgorithm
 from steelcut.discovery import check_issuer
-from steelcut.service.logs import LogFormat
-from steelcut.service.serving import ServingSettings
 from steelcut.service.settings import (
     HOW_TO_MAKE,
     ConfigurationError,
     DatabaseUrl,
+    LogFormat,
     ServiceSettings,
+    ServingSettings,
     variable_name,
 )
 

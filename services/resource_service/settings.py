@@ -10,9 +10,7 @@ from pydantic_settings import SettingsConfigDict
 
 from resource_service.documents import MAX_DOCUMENT_BYTES
 from steelcut.discovery import check_issuer, check_resource_identifier
-from steelcut.service.logs import LogFormat
-from steelcut.service.serving import ServingSettings
-from steelcut.service.settings import DatabaseUrl, ServiceSettings
+from steelcut.service.settings import DatabaseUrl, LogFormat, ServiceSettings, ServingSettings
 from steelcut.verifier import MAX_LEEWAY_SECONDS
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Any, BinaryIO, Literal, TextIO
+from typing import Any, BinaryIO, TextIO
 
 import orjson
 import structlog
 from structlog.typing import EventDict, Processor
 
-LogFormat = Literal["auto", "json", "console"]
+from steelcut.service.settings import LogFormat
+
 Logger = structlog.typing.FilteringBoundLogger
 
 MAX_VALUE_CHARACTERS = 400

@@ -8,20 +8,12 @@ import stamina
 import uvicorn
 
 from steelcut.service.http_protocol import HttpProtocol
-from steelcut.service.logs import LogFormat, uvicorn_log_config
-from steelcut.service.settings import ConfigurationError, ServiceSettings, load
+from steelcut.service.logs import uvicorn_log_config
+from steelcut.service.settings import ConfigurationError, ServingSettings, load
 
 EXIT_CONFIGURATION = 2
 KEEP_ALIVE_SECONDS = 30
 SHUTDOWN_SECONDS = 10
-
-
-class ServingSettings(ServiceSettings):
-    """What a settings class must have to be served."""
-
-    host: str
-    port: int
-    log_format: LogFormat
 
 
 def run(service: str, factory: str, settings_class: type[ServingSettings]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import AfterValidator, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
@@ -77,6 +77,17 @@ class ServiceSettings(BaseSettings):
         if isinstance(value, str) and any(placeholder in value.lower() for placeholder in PLACEHOLDERS):
             raise ValueError(f"is still the placeholder of the example file; {HOW_TO_MAKE}")
         return value
+
+
+LogFormat = Literal["auto", "json", "console"]
+
+
+class ServingSettings(ServiceSettings):
+    """What a settings class must have to be served by ``steelcut.service.serving``."""
+
+    host: str
+    port: int
+    log_format: LogFormat
 
 
 def check_database_url(url: SecretStr) -> SecretStr:
