@@ -41,13 +41,18 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Iterator[None]:
-    """Keep the garbage collector from the tests that are found: they stay to the end; to go through them takes seconds."""
+    """Keep the garbage collector from the tests that are found: they stay to the end, and are slow to go through."""
     gc.disable()
     try:
         return (yield)
     finally:
         gc.freeze()
         gc.enable()
+
+
+def pytest_sessionfinish() -> None:
+    """Show all to it again: Hypothesis asks it who knows what, in the summary."""
+    gc.unfreeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
