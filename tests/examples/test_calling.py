@@ -55,6 +55,10 @@ async def test_worker_fetches_a_hundred_documents_by_one_token(run_example: Run,
     ended = await run_example("async_worker.py")
     assert (ended.code, ended.out, ended.err) == (0, "100 of 100 documents fetched\n", "")
     assert tokens_issued(system) == before + 1
+    refused = await run_example("async_worker.py", STEELCUT_CLIENT_SECRET="wrong")
+    assert (refused.code, refused.out) == (1, "")
+    assert refused.err.count("\n") == 1
+    assert "invalid_client" in refused.err
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
