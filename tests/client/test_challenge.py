@@ -49,7 +49,7 @@ def test_bearer_challenge_is_found(header: str, parameters: dict[str, str] | Non
 @pytest.mark.parametrize(
     "piece",
     ["a", " ", ",", '"', '\\"', "a=", 'a="', 'a="b",', "a ", "Bearer ", 'Bearer a="\\', "\t=", "a\t"],
-    ids=lambda piece: repr(piece),
+    ids=repr,
 )
 def test_header_takes_time_in_proportion(piece: str) -> None:
     """What a resource sends cannot keep its caller busy."""
