@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from steelcut.deadline import Deadline
 from steelcut.discovery import is_loopback
 
 TIMEOUT_SECONDS: Final = 10.0
@@ -101,14 +102,23 @@ class Exchange:
 
         Raises ``Unreachable`` and ``UnexpectedAnswer``.
         """
-        deadline = time.monotonic() + timeout
+        ends_at = time.monotonic() + timeout
+        deadline = Deadline()
+        too_slow = f"{url} did not finish its answer within {timeout:g} seconds."
         body = bytearray()
         # Uncompressed, so that the bound on the bytes read is the bound on the memory used.
         sent = {"Accept": "application/json", **(headers or {}), "Accept-Encoding": "identity"}
         try:
             with (
                 self._open(url, timeout) as http,
-                http.stream(method, url, headers=sent, data=dict(form) if form else None) as response,
+                deadline.within(timeout),
+                http.stream(
+                    method,
+                    url,
+                    headers=sent,
+                    data=dict(form) if form else None,
+                    extensions={"trace": deadline.trace},
+                ) as response,
             ):
                 if response.headers.get("content-encoding", "identity") != "identity":
                     raise UnexpectedAnswer(f"{url} answered in a content encoding that was not asked for.")
@@ -116,13 +126,17 @@ class Exchange:
                     body += chunk
                     if len(body) > max_bytes:
                         raise UnexpectedAnswer(f"{url} answered with more than {max_bytes} bytes.")
-                    if time.monotonic() > deadline:
-                        raise Unreachable(f"{url} did not finish its answer within {timeout:g} seconds.")
+                    if time.monotonic() > ends_at:
+                        raise Unreachable(too_slow)
+                if deadline.is_over:  # an answer without a length ends where it was cut
+                    raise Unreachable(too_slow)
                 return Answer(url, response.status_code, response.headers, bytes(body))
         except httpx.TimeoutException:
-            failure = Unreachable(f"{url} did not answer within {timeout:g} seconds.")
+            failure = Unreachable(too_slow)
         except (httpx.TransportError, httpx.InvalidURL) as error:
-            failure = Unreachable(f"{url} cannot be reached: {_cause(error)}.")
+            failure = Unreachable(
+                too_slow if deadline.is_over else f"{url} cannot be reached: {_cause(error)}."
+            )
         # Out here, so that it has no context: httpx's error holds the request, and that the secret.
         raise failure
 

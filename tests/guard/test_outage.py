@@ -89,6 +89,15 @@ def trickles(request: Handler) -> None:
             time.sleep(0.02)
 
 
+def trickles_before_its_head(request: Handler) -> None:
+    """Send a byte of a header now and then, for ever."""
+    request.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+    with suppress(OSError):
+        for _ in range(1000):
+            request.wfile.write(b"x")
+            time.sleep(0.02)
+
+
 def floods(request: Handler) -> None:
     """Send 50 MB of spaces, as many as are taken."""
     request.send_response(200)
@@ -109,6 +118,7 @@ BAD_ANSWERS: dict[str, Answer] = {
     "no HTTP": speaks_otherwise,
     "hangs up": hangs_up,
     "trickles": trickles,
+    "trickles in its head": trickles_before_its_head,
     "silence": lambda _request: time.sleep(0.6),
     "50 MB": floods,
 }

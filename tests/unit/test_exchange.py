@@ -1,0 +1,89 @@
+"""One request and its answer stay within their bounds, whatever a server does with a connection."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from steelcut import Unreachable
+from steelcut.exchange import Exchange
+
+Serve = Callable[[socket.socket], None]
+
+
+@contextlib.contextmanager
+def answered_by(serve: Serve) -> Iterator[str]:
+    """Take one connection, read a request from it and let ``serve`` answer."""
+
+    def take() -> None:
+        connection, _ = listener.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.recv(65_536)
+            serve(connection)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=take)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        thread.join()
+
+
+def trickling(beginning: bytes) -> Serve:
+    """Return what sends ``beginning`` and then a byte now and then, until nobody listens."""
+
+    def serve(connection: socket.socket) -> None:
+        connection.sendall(beginning)
+        for _ in range(500):
+            time.sleep(0.01)
+            connection.send(b"x")
+
+    return serve
+
+
+@pytest.mark.parametrize(
+    "beginning",
+    [
+        pytest.param(b"HTTP/1.1 200 OK\r\nX-Slow: ", id="head"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", id="body"),
+        pytest.param(b"HTTP/1.1 200 OK\r\n\r\n", id="body without a length"),
+    ],
+)
+def test_answer_that_trickles_is_cut_off(beginning: bytes) -> None:
+    """However a server spins it out, the exchange ends in time, and half an answer is none."""
+    started = time.monotonic()
+    with (
+        answered_by(trickling(beginning)) as url,
+        pytest.raises(Unreachable, match=r"did not finish its answer within 0\.2 seconds"),
+    ):
+        Exchange().send("GET", url, timeout=0.2)
+    assert time.monotonic() - started < 2
+
+
+def test_silence_is_cut_off() -> None:
+    """A server that never answers is given up in time."""
+    gone = threading.Event()
+
+    def say_nothing(_connection: socket.socket) -> None:
+        gone.wait(5)
+
+    with answered_by(say_nothing) as url:
+        with pytest.raises(Unreachable, match="did not finish"):
+            Exchange().send("GET", url, timeout=0.2)
+        gone.set()
+
+
+def test_answer_in_time_leaves_nothing_behind() -> None:
+    """The watch over a request ends with it, so that a thousand requests leave no thousand threads."""
+    before = threading.active_count()
+    with answered_by(lambda c: c.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")) as url:
+        answer = Exchange().send("GET", url, timeout=60)
+    assert answer.json_object() == {}
+    deadline = time.monotonic() + 2
+    while threading.active_count() > before and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert threading.active_count() == before
