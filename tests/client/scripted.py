@@ -79,12 +79,14 @@ def challenged(challenge: str = 'Bearer error="invalid_token"', status: int = 40
     return Reply(status, b"", {"WWW-Authenticate": challenge})
 
 
-def opened_by(*tokens: str, document: Any = "opened") -> Callable[[Asked], Reply]:
+def opened_by(
+    *tokens: str, document: Any = "opened", challenge: str = 'Bearer error="invalid_token"'
+) -> Callable[[Asked], Reply]:
     """A resource that takes these tokens and finds all others invalid."""
 
     def answer(asked: Asked) -> Reply:
         good = asked.authorization in {f"Bearer {token}" for token in tokens}
-        return Reply(200, document) if good else challenged()
+        return Reply(200, document) if good else challenged(challenge)
 
     return answer
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from steelcut import TokenCache, Unreachable
-from tests.client.scripted import HANG_UP, SECRET, Clock, Scripted, call, granted, opened_by
+from tests.client.scripted import HANG_UP, SECRET, Clock, Reply, Scripted, call, granted, opened_by
 
 
 def only_file(cache: TokenCache) -> Path:
@@ -39,6 +39,27 @@ def test_next_program_has_the_token(server: Scripted, cache: TokenCache, clock: 
     clock.now += 200
     assert server.credentials(cache=cache, clock=clock).token().value == "t2"
     assert server.count("/token") == 2
+
+
+def test_resource_that_names_its_issuer_is_asked_with_the_token_at_once(
+    server: Scripted, cache: TokenCache
+) -> None:
+    """The next program need not be told by a challenge whom to ask."""
+    resource = f"{server.url}/api"
+    metadata = {"resource": resource, "authorization_servers": [server.url]}
+    server.says("/.well-known/oauth-protected-resource/api", Reply(200, metadata))
+    issuer = {"issuer": server.url, "token_endpoint": f"{server.url}/token"}
+    server.says("/.well-known/oauth-authorization-server", Reply(200, issuer))
+    server.says("/token", granted("t1"))
+    server.says("/api", opened_by("t1", challenge="Bearer"))
+    for _ in range(2):
+        auth = server.credentials(token_url=None, resource=resource, cache=cache)
+        assert call("sync", auth, ("GET", resource))[0].json() == "opened"
+    assert [asked.authorization for asked in server.asked if asked.path == "/api"] == [
+        None,
+        "Bearer t1",
+        "Bearer t1",
+    ]
 
 
 def test_old_token_helps_out(server: Scripted, cache: TokenCache, clock: Clock) -> None:

@@ -66,7 +66,8 @@ class Shelf(Protocol):
 class TokenKeeper:
     """Keeps the token that ``fetch`` gets. Safe for threads, tasks and forked children.
 
-    ``fetch`` blocks; it is called in a thread of its own, and so is what ``shelf`` does. ``clock`` in epoch seconds.
+    ``fetch`` blocks; it is called in a thread of its own, and so is what ``shelf`` does after the first look at it.
+    ``clock`` in epoch seconds.
     """
 
     def __init__(
@@ -86,6 +87,9 @@ class TokenKeeper:
         self._flight: Flight[Held] | None = None
         self._renewal_from = 0.0
         self._locks: dict[int, threading.RLock] = {}
+        stored = self._stored()
+        if stored is not None and clock() < stored.refresh_at:
+            self._held = stored
 
     def has_token(self) -> bool:
         """Say whether a token is at hand, or on its way."""
