@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import trio
 
-from steelcut import Claims, Guard, InvalidToken, Verifier
+from steelcut import Claims, Exchange, Guard, InvalidToken, Verifier
+from steelcut.testing import Issuer
 from tests.guard.sockets import AUDIENCE, OPENID_PATH, SocketIssuer
 from tests.support.tokens import IssuerKey
 
@@ -123,3 +124,14 @@ def test_keys_are_found_wherever_an_issuer_describes_itself(path: str, metadata_
         assert verifier.verify(issuer.token()).issuer == issuer.url
         with pytest.raises(InvalidToken, match="another issuer"):
             verifier.verify(issuer.token(iss=issuer.url + "/"))
+
+
+def test_issuer_is_reached_by_the_exchange_that_was_given() -> None:
+    """A transport or certificates of one's own serve discovery and keys alike; no socket is opened."""
+    issuer = Issuer("https://only-by-transport.example")
+    guard = Guard(issuer.url, audience=AUDIENCE, exchange=Exchange(issuer.transport))
+    assert (
+        guard.admit_sync([issuer.bearer(audience=AUDIENCE)["Authorization"]], ["read"]).client_id
+        == "test-client"
+    )
+    assert issuer.requests == ["GET /.well-known/oauth-authorization-server", "GET /jwks"]
