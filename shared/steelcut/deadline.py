@@ -16,7 +16,7 @@ class Deadline:
     """
 
     def __init__(self) -> None:
-        self.is_over = False
+        self.is_over: bool = False
         self._socket: socket.socket | None = None
 
     @contextlib.contextmanager

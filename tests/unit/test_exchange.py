@@ -86,4 +86,4 @@ def test_answer_in_time_leaves_nothing_behind() -> None:
     deadline = time.monotonic() + 2
     while threading.active_count() > before and time.monotonic() < deadline:
         time.sleep(0.005)
-    assert threading.active_count() == before
+    assert threading.active_count() <= before  # fewer, when another test's thread ended meanwhile
