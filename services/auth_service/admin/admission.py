@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, NoReturn, Self
 
@@ -112,3 +112,13 @@ class Admission:
                 headers=refusal.headers(),
                 members={"missing_scopes": list(scopes)},
             ) from refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Administration:
+    """What the admin API needs for as long as the process lives; ``base`` is its path."""
+
+    process: Process
+    database: Database
+    admission: Admission
+    base: str

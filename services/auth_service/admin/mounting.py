@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -10,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from auth_service.admin import audit, clients, keys, problems, resources, secrets, usage
-from auth_service.admin.admission import Admission
+from auth_service.admin.admission import Administration, Admission
 from auth_service.admin.metadata import admin_resource_metadata
 from auth_service.admin.problems import WrongMethod
 from auth_service.admin.routing import AdminRoute
@@ -25,20 +24,9 @@ if TYPE_CHECKING:
 
     from auth_service.settings import AuthSettings
     from auth_service.state import Process
-    from steelcut.service.postgres import Database
 
 TAG = "administration"
 ROUTERS = (clients.router, secrets.router, resources.router, keys.router, audit.router, usage.router)
-
-
-@dataclass(frozen=True, slots=True)
-class Administration:
-    """What the admin API needs for as long as the process lives; ``base`` is its path."""
-
-    process: Process
-    database: Database
-    admission: Admission
-    base: str
 
 
 def mount(app: FastAPI, settings: AuthSettings) -> None:

@@ -21,7 +21,7 @@ from auth_service.admin.problems import InvalidContent, MalformedRequest, Proble
 from auth_service.admin.request_body import read_request
 
 if TYPE_CHECKING:
-    from auth_service.admin.mounting import Administration
+    from auth_service.admin.admission import Administration
 
 SECURITY_SCHEME: Final = "admin_token"
 MAX_ERRORS: Final = 20

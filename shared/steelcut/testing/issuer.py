@@ -6,7 +6,6 @@ import contextlib
 import time
 import uuid
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
@@ -16,20 +15,11 @@ import httpx
 from steelcut import discovery, exchange
 from steelcut.testing import token_endpoint
 from steelcut.testing.answers import Reply, asgi_app, transport
+from steelcut.testing.clients import Client
 from steelcut.testing.signing import SigningKey, keys_of
 
 LIFETIME_SECONDS: Final = 300
 TOKEN_TYPE: Final = "at+jwt"  # noqa: S105 - RFC 9068 §2.1, a type
-
-
-@dataclass(frozen=True, slots=True)
-class Client:
-    """A client that may ask this issuer for tokens."""
-
-    client_id: str
-    client_secret: str = field(repr=False)
-    scope: str
-    audience: tuple[str, ...]
 
 
 class Issuer:

@@ -14,7 +14,7 @@ from steelcut.testing.answers import Reply
 if TYPE_CHECKING:
     import httpx
 
-    from steelcut.testing.issuer import Client
+    from steelcut.testing.clients import Client
 
 # client, scope, audience -> token and its life in seconds
 Issue = Callable[["Client", str, list[str]], tuple[str, int]]
