@@ -20,6 +20,7 @@ from auth_service.token_endpoint import token
 from steelcut.discovery import AUTHORIZATION_SERVER, well_known
 from steelcut.service import asgi
 from steelcut.service.api_docs import add_docs
+from steelcut.service.asgi import Application, ExactRoute
 from steelcut.service.health import add_health
 from steelcut.service.logs import Logger, make_logger
 from steelcut.service.refusal import Refusal
@@ -48,7 +49,7 @@ def create_app(settings: AuthSettings | None = None, log: Logger | None = None) 
             app.state.refusal = refusal
             raise
 
-    app = FastAPI(
+    app = Application(
         lifespan=lifespan,
         redirect_slashes=False,
         docs_url=None,
@@ -57,7 +58,7 @@ def create_app(settings: AuthSettings | None = None, log: Logger | None = None) 
         version=version("steelcut"),
     )
     base = urlsplit(settings.issuer).path
-    # Plain routes: an ordinary FastAPI route costs more than the signature. /token stands first.
+    # Plain routes: an ordinary FastAPI route costs more than the signature.
     app.router.routes[:0] = [
         Route(f"{base}/token", token, methods=["POST"]),
         Route(f"{base}/.well-known/jwks.json", jwks, methods=["GET"]),
@@ -71,7 +72,7 @@ def create_app(settings: AuthSettings | None = None, log: Logger | None = None) 
     add_health(app, {"database": lambda: _database(app), "signing_key": lambda: _signing_key(app)})
     add_docs(app)
     describe(app, settings)
-    asgi.install(app, log)
+    asgi.install(app, log, first=[ExactRoute(f"{base}/token", token, method="POST")])
     mount(app, settings)
     return app
 

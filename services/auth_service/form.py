@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
+from starlette.requests import ClientDisconnect
+
 from auth_service.errors import (
     BodyTooLarge,
     NotAForm,
@@ -79,11 +81,13 @@ def parse_form(body: bytes) -> Form:
 
 async def _read_body(request: Request) -> bytes:
     # Not request.body(): that one keeps whatever is sent.
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > MAX_BODY_BYTES:
+    body = bytearray()
+    while True:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body += message.get("body", b"")
+        if len(body) > MAX_BODY_BYTES:
             raise BodyTooLarge
-        chunks.append(chunk)
-    return b"".join(chunks)
+        if not message.get("more_body", False):
+            return bytes(body)

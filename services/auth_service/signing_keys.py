@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 import orjson
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -29,6 +31,21 @@ _GENERATORS: Mapping[SigningAlgorithm, Callable[[], Any]] = {
     "ES256": lambda: ec.generate_private_key(ec.SECP256R1()),
     "RS256": lambda: rsa.generate_private_key(public_exponent=65537, key_size=RSA_BITS),
     "EdDSA": Ed25519PrivateKey.generate,
+}
+_ECDSA = ec.ECDSA(SHA256())
+_P256_OCTETS = 32
+
+
+def _sign_es256(key: Any, signing_input: bytes) -> bytes:
+    """RFC 7518 §3.4: both numbers in full length, where ECDSA's own form has them as short as they are."""
+    r, s = decode_dss_signature(key.sign(signing_input, _ECDSA))
+    return r.to_bytes(_P256_OCTETS) + s.to_bytes(_P256_OCTETS)
+
+
+_SIGNERS: Mapping[SigningAlgorithm, Callable[[Any, bytes], bytes]] = {
+    "ES256": _sign_es256,
+    "RS256": lambda key, signing_input: key.sign(signing_input, padding.PKCS1v15(), SHA256()),
+    "EdDSA": lambda key, signing_input: key.sign(signing_input),
 }
 # RFC 7638 §3.2, RFC 8037 §2: the members that make the thumbprint, which are also all that a verifier needs.
 _PUBLIC_MEMBERS = {"EC": ("crv", "kty", "x", "y"), "RSA": ("e", "kty", "n"), "OKP": ("crv", "kty", "x")}
@@ -54,12 +71,11 @@ class SigningKey:
     kid: str
     header_segment: bytes
     _private_key: Any = field(repr=False)
-    _algorithm: Any = field(repr=False)
+    _sign: Callable[[Any, bytes], bytes] = field(repr=False)
 
     def sign(self, signing_input: bytes) -> bytes:
         """Return the raw JWS signature of ``signing_input`` (RFC 7515 §5.1)."""
-        signature: bytes = self._algorithm.sign(signing_input, self._private_key)
-        return signature
+        return self._sign(self._private_key, signing_input)
 
 
 def generate(algorithm: SigningAlgorithm) -> NewKey:
@@ -97,7 +113,7 @@ def load_signing_key(kid: str, algorithm: SigningAlgorithm, private_der: bytes) 
     """Parse a private key; for RSA this takes tens of milliseconds, so it is done once per process."""
     header = orjson.dumps({"alg": algorithm, "kid": kid, "typ": TOKEN_TYPE})
     private_key = load_der_private_key(private_der, password=None)
-    return SigningKey(kid, base64url(header), private_key, get_default_algorithms()[algorithm])
+    return SigningKey(kid, base64url(header), private_key, _SIGNERS[algorithm])
 
 
 def base64url(data: bytes) -> bytes:

@@ -18,6 +18,7 @@ from resource_service.settings import ResourceSettings
 from resource_service.state import open_process
 from steelcut.service import asgi
 from steelcut.service.api_docs import add_docs
+from steelcut.service.asgi import Application
 from steelcut.service.health import add_health
 from steelcut.service.logs import Logger, make_logger
 from steelcut.service.refusal import Refusal
@@ -45,7 +46,7 @@ def create_app(settings: ResourceSettings | None = None, log: Logger | None = No
             app.state.refusal = refusal
             raise
 
-    app = FastAPI(
+    app = Application(
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
@@ -53,16 +54,15 @@ def create_app(settings: ResourceSettings | None = None, log: Logger | None = No
         title="Steelcut resource server",
         version=version("steelcut"),
     )
-    # The documents stand first: they are what is asked for.
+    asked_for = [DocumentRoute(), ForwardAuthRoute(settings)]
     app.router.routes[:0] = [
-        DocumentRoute(),
-        ForwardAuthRoute(settings),
+        *asked_for,
         Route(metadata_path(settings), protected_resource_metadata, methods=["GET"]),
     ]
     add_health(app, {"database": lambda: _database(app), "issuer_keys": lambda: _issuer_keys(app)})
     add_docs(app)
     describe(app, settings)
-    asgi.install(app, log)
+    asgi.install(app, log, first=asked_for)
     return app
 
 

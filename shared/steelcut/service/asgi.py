@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import orjson
+from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Match
 
 from steelcut.errors import OAuthError
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
+    from collections.abc import Awaitable, Callable
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from steelcut.service.logs import Logger
@@ -53,6 +56,51 @@ class JSONBytes(Response):
         return content if isinstance(content, bytes) else orjson.dumps(content)
 
 
+class ExactRoute(BaseRoute):
+    """One path, one method, one endpoint: what is left of a route of Starlette's when nothing is parsed."""
+
+    def __init__(self, path: str, endpoint: Callable[[Request], Awaitable[Response]], *, method: str) -> None:
+        """Serve ``method`` at ``path``; another method of it is another route's."""
+        self.path = path
+        self._endpoint = endpoint
+        self._method = method
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Match the path to the letter."""
+        here = scope["type"] == "http" and scope["path"] == self.path and scope["method"] == self._method
+        return Match.FULL if here else Match.NONE, {}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer as the endpoint says."""
+        response = await self._endpoint(Request(scope, receive, send))
+        await response(scope, receive, send)
+
+
+class Application(FastAPI):
+    """A FastAPI application with routes that are served before its own stack is entered (ADR 0023).
+
+    Most requests are for one or two routes. The layers that an application of FastAPI has before its first route take
+    as long as a signature, and these routes need none of them.
+    """
+
+    def serve_first(self, routes: Sequence[BaseRoute], log: Logger) -> None:
+        """Serve what matches one of ``routes`` fully by itself, within a boundary of its own."""
+        self._first = tuple(routes)
+        self._boundary = RequestBoundary(self, log)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or the lifespan."""
+        if scope["type"] == "http":
+            for route in self._first:
+                match, more = route.matches(scope)
+                if match is Match.FULL:
+                    scope["app"] = self
+                    scope.update(more)
+                    await self._boundary.serve(route.handle, scope, receive, send)
+                    return
+        await super().__call__(scope, receive, send)
+
+
 class RequestBoundary:
     """ASGI middleware: gives each request a trace id and a log line, and each failure an answer.
 
@@ -73,9 +121,10 @@ class RequestBoundary:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        await self._serve(scope, receive, send)
+        await self.serve(self._app, scope, receive, send)
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def serve(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request by ``app``, which may raise an ``OAuthError`` or ``HTTPException`` before it answers."""
         started = time.perf_counter()
         trace_id = secrets.token_hex(16)
         header = (TRACE_HEADER.lower().encode(), trace_id.encode())
@@ -91,14 +140,20 @@ class RequestBoundary:
             await send(message)
 
         try:
-            await self._app(scope, receive, send_traced)
+            await app(scope, receive, send_traced)
         except ClientDisconnect:
             status = status or CLIENT_CLOSED_REQUEST
             fields["reason"] = "the caller went away before the end of the request"
         except Exception as error:  # noqa: BLE001 - the last resort: an answer without a traceback
-            self._log.error("unexpected error", **fields, exc_info=error)
+            if isinstance(error, OAuthError) and not status:
+                answer = await render_oauth_error(Request(scope), error)
+            elif isinstance(error, HTTPException) and not status:
+                answer = await render_http_error(Request(scope), error)
+            else:
+                self._log.error("unexpected error", **fields, exc_info=error)
+                answer = JSONBytes(_INTERNAL_ERROR, 500, NO_STORE)
             if not status:
-                await JSONBytes(_INTERNAL_ERROR, 500, NO_STORE)(scope, receive, send_traced)
+                await answer(scope, receive, send_traced)
         if scope["path"] in QUIET_PATHS:
             return
         seconds = round(time.perf_counter() - started, 6)
@@ -108,8 +163,9 @@ class RequestBoundary:
         )
 
 
-def install(app: FastAPI, log: Logger) -> None:
-    """Put the boundary around ``app`` and teach it to render our errors and the framework's."""
+def install(app: Application, log: Logger, *, first: Sequence[BaseRoute]) -> None:
+    """Put the boundary around ``app``, teach it to render our errors and the framework's, and serve ``first`` first."""
+    app.serve_first(first, log)
     app.add_middleware(RequestBoundary, log=log)
     app.add_exception_handler(OAuthError, render_oauth_error)
     app.add_exception_handler(HTTPException, render_http_error)
