@@ -58,9 +58,10 @@ def create_app(settings: AuthSettings | None = None, log: Logger | None = None) 
         version=version("steelcut"),
     )
     base = urlsplit(settings.issuer).path
+    token_route = ExactRoute(f"{base}/token", token, method="POST")
     # Plain routes: an ordinary FastAPI route costs more than the signature.
     app.router.routes[:0] = [
-        Route(f"{base}/token", token, methods=["POST"]),
+        token_route,
         Route(f"{base}/.well-known/jwks.json", jwks, methods=["GET"]),
         Route(f"{base}/authorize", authorize, methods=["GET", "POST"]),
         Route(
@@ -72,7 +73,7 @@ def create_app(settings: AuthSettings | None = None, log: Logger | None = None) 
     add_health(app, {"database": lambda: _database(app), "signing_key": lambda: _signing_key(app)})
     add_docs(app)
     describe(app, settings)
-    asgi.install(app, log, first=[ExactRoute(f"{base}/token", token, method="POST")])
+    asgi.install(app, log, first=[token_route])
     mount(app, settings)
     return app
 

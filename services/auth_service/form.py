@@ -18,7 +18,7 @@ from auth_service.errors import (
 )
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
+    from starlette.types import Receive
 
 MAX_BODY_BYTES = 64 * 1024
 MAX_PARAMETERS = 32
@@ -37,10 +37,13 @@ class Form:
         return self.parameters.get(name)
 
 
-async def read_form(request: Request) -> Form:
-    """Read and parse the body of ``request``. Raises ``InvalidRequest`` in one of its kinds."""
-    check_content_type(request.headers.getlist("content-type"))
-    return parse_form(await _read_body(request))
+async def read_form(content_types: list[str], receive: Receive) -> Form:
+    """Read and parse the body of a request with these Content-Type headers.
+
+    Raises ``InvalidRequest`` in one of its kinds, and ``ClientDisconnect``.
+    """
+    check_content_type(content_types)
+    return parse_form(await _read_body(receive))
 
 
 def check_content_type(values: list[str]) -> None:
@@ -79,15 +82,17 @@ def parse_form(body: bytes) -> Form:
     return Form(parameters, tuple(resources))
 
 
-async def _read_body(request: Request) -> bytes:
-    # Not request.body(): that one keeps whatever is sent.
-    body = bytearray()
+async def _read_body(receive: Receive) -> bytes:
+    # Not Starlette's Request.body(): that one keeps whatever is sent.
+    body = b""
     while True:
-        message = await request.receive()
+        message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
-        body += message.get("body", b"")
+        # Most come in one piece, which is not copied here.
+        piece: bytes = message.get("body", b"")
+        body = body + piece if body else piece
         if len(body) > MAX_BODY_BYTES:
             raise BodyTooLarge
         if not message.get("more_body", False):
-            return bytes(body)
+            return body

@@ -60,14 +60,16 @@ def client_credentials(client: Client, form: Form, longest_lifetime_seconds: int
     """Grant what the client asked for on its own behalf (RFC 6749 §4.4)."""
     targets = _targets(client, form.resources)
     scopes = _scopes(targets, form.get("scope"))
-    limits = [longest_lifetime_seconds, client.token_lifetime_seconds]
-    limits += [target.token_lifetime_seconds for target in targets]
     return Grant(
         client.client_id,
         scopes=scopes,
-        audience=tuple(target.identifier for target in targets),
-        resources=tuple(target.name for target in targets),
-        lifetime_seconds=min(limit for limit in limits if limit is not None),
+        audience=tuple([target.identifier for target in targets]),
+        resources=tuple([target.name for target in targets]),
+        lifetime_seconds=_shortest(
+            longest_lifetime_seconds,
+            client.token_lifetime_seconds,
+            *[target.token_lifetime_seconds for target in targets],
+        ),
     )
 
 
@@ -86,6 +88,11 @@ def _targets(client: Client, requested: tuple[str, ...]) -> tuple[GrantedResourc
         return tuple(dict.fromkeys(client.targets[name] for name in requested))
     except KeyError:
         raise InvalidTarget(f"client {client.client_id} asked for a resource it may not call") from None
+
+
+def _shortest(longest_seconds: int, *limits: int | None) -> int:
+    """Return the least of the limits that there are."""
+    return min([longest_seconds, *[limit for limit in limits if limit is not None]])
 
 
 def _scopes(targets: tuple[GrantedResource, ...], requested: str | None) -> tuple[str, ...]:

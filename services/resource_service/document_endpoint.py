@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 from starlette.routing import BaseRoute, Match
 
 from resource_service import documents, publishing_endpoint
-from resource_service.headers import values
 from resource_service.names import DOCUMENT_PATH
+from steelcut.service.headers import values
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send

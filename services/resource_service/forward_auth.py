@@ -17,12 +17,12 @@ from urllib.parse import unquote_to_bytes
 from starlette.routing import BaseRoute, Match
 
 from resource_service.errors import MalformedDemand, UnreadableCredentials, UntoldClient
-from resource_service.headers import values
 from resource_service.names import NAME, RESERVED
 from steelcut.claims import SCOPE
 from steelcut.discovery import check_resource_identifier
 from steelcut.errors import MalformedAuthorization
 from steelcut.guard import Guard
+from steelcut.service.headers import values
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send

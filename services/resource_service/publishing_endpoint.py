@@ -28,9 +28,9 @@ from resource_service.errors import (
     UnsupportedCoding,
     UnsupportedType,
 )
-from resource_service.headers import values
 from resource_service.preconditions import Preconditions
 from steelcut.errors import TemporarilyUnavailable
+from steelcut.service.headers import values
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send

@@ -49,6 +49,8 @@ def with_connection(url: SecretStr, work: Callable[[Connection], Awaitable[Resul
         TimeoutError,
         asyncpg.PostgresConnectionError,
         asyncpg.InterfaceError,
+        # What asyncpg says when the end comes between two messages.
+        asyncpg.InternalClientError,
         # How it says that it is being stopped to whom it is just answering.
         asyncpg.AdminShutdownError,
         asyncpg.CrashShutdownError,

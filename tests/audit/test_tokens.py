@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from auth_service import audit, foreign_hashes
-from auth_service.audit import Caller, TokenEvent
+from auth_service.audit import TokenEvent
 from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres
 from tests.auth.test_database_outage import outage
 from tests.conftest import StartSystem
@@ -205,11 +205,11 @@ async def test_what_the_memory_cannot_hold_is_counted(
 async def test_a_busy_service_pauses_between_batches(system: System) -> None:
     """What comes while a batch is written is the next one's: else it would write a few events at a time, for ever."""
     audit = system.auth_process.audit
-    caller = Caller("0" * 32, "127.0.0.1")
+    event = TokenEvent(time.time(), "token.refuse", "busy", "invalid_client", "busy", "0" * 32, "127.0.0.1")
 
     async def keep_coming() -> None:
         while True:
-            audit.add(TokenEvent(time.time(), "token.refuse", "busy", "invalid_client", "busy", caller))
+            audit.add(event)
             await asyncio.sleep(0)
 
     busy = asyncio.create_task(keep_coming())

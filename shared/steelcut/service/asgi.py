@@ -20,8 +20,6 @@ from starlette.routing import BaseRoute, Match
 from steelcut.errors import OAuthError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from steelcut.service.logs import Logger
@@ -57,23 +55,25 @@ class JSONBytes(Response):
 
 
 class ExactRoute(BaseRoute):
-    """One path, one method, one endpoint: what is left of a route of Starlette's when nothing is parsed."""
+    """One path, one method, one plain ASGI application: a route of Starlette's without the parsing."""
 
-    def __init__(self, path: str, endpoint: Callable[[Request], Awaitable[Response]], *, method: str) -> None:
-        """Serve ``method`` at ``path``; another method of it is another route's."""
+    def __init__(self, path: str, endpoint: ASGIApp, *, method: str) -> None:
+        """Serve ``method`` at ``path``."""
         self.path = path
         self._endpoint = endpoint
         self._method = method
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Match the path to the letter."""
-        here = scope["type"] == "http" and scope["path"] == self.path and scope["method"] == self._method
-        return Match.FULL if here else Match.NONE, {}
+        """Match the path to the letter; partially where only the method is another one."""
+        if scope["type"] != "http" or scope["path"] != self.path:
+            return Match.NONE, {}
+        return Match.FULL if scope["method"] == self._method else Match.PARTIAL, {}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer as the endpoint says."""
-        response = await self._endpoint(Request(scope, receive, send))
-        await response(scope, receive, send)
+        """Answer as the endpoint does. Raises ``HTTPException`` for another method (RFC 9110 §15.5.6)."""
+        if scope["method"] != self._method:
+            raise HTTPException(405, headers={"Allow": self._method})
+        await self._endpoint(scope, receive, send)
 
 
 class Application(FastAPI):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Any, BinaryIO, TextIO
+from datetime import UTC, datetime
+from typing import Any, TextIO
 
 import orjson
 import structlog
 from structlog.typing import EventDict, Processor
 
+from steelcut.service.lines import Lines, LinesOfText
 from steelcut.service.settings import LogFormat
 
 Logger = structlog.typing.FilteringBoundLogger
@@ -21,10 +23,10 @@ def make_logger(service: str, log_format: LogFormat = "auto", stream: TextIO | N
     """Return the logger of one process; ``auto`` means columns on a terminal and JSON elsewhere."""
     target = stream or sys.stderr
     as_json = _is_json(log_format, target)
-    raw: Any = structlog.BytesLogger(_binary(target)) if as_json else structlog.WriteLogger(target)
+    raw: Any = _lines(target) if as_json else structlog.WriteLogger(target)
     logger: Logger = structlog.wrap_logger(
         raw,
-        processors=[*_common(), *_renderers(as_json=as_json, colors=target.isatty())],
+        processors=[_json_line] if as_json else _columns(colors=target.isatty()),
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         context_class=dict,
         cache_logger_on_first_use=True,
@@ -36,10 +38,10 @@ def make_logger(service: str, log_format: LogFormat = "auto", stream: TextIO | N
 def uvicorn_log_config(service: str, log_format: LogFormat = "auto") -> dict[str, Any]:
     """Return a ``logging`` configuration that sends uvicorn's own messages down the same path."""
     as_json = _is_json(log_format, sys.stderr)
-    renderer = _text(*_renderers(as_json=as_json, colors=sys.stderr.isatty()))
+    renderer = [_json_text] if as_json else _columns(colors=sys.stderr.isatty())
     formatter = {
         "()": structlog.stdlib.ProcessorFormatter,
-        "foreign_pre_chain": [*_common(), _adder(service)],
+        "foreign_pre_chain": [structlog.processors.add_log_level, _adder(service)],
         "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
     }
     return {
@@ -65,27 +67,32 @@ def uvicorn_log_config(service: str, log_format: LogFormat = "auto") -> dict[str
     }
 
 
-def _common() -> list[Processor]:
+def _json_line(logger: Any, name: str, event: EventDict) -> bytes:
+    """Render one line of JSON: what structlog's own processors make, in one step, since each request has its line."""
+    _shorten(event)
+    if "exc_info" in event:
+        event = structlog.processors.format_exc_info(logger, name, event)
+    event.setdefault("level", name)
+    event["timestamp"] = datetime.now(UTC)
+    return orjson.dumps(event, default=repr, option=orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS)
+
+
+def _json_text(logger: Any, name: str, event: EventDict) -> str:
+    """Render the same for ``logging``, which writes text."""
+    return _json_line(logger, name, event).decode()
+
+
+def _columns(*, colors: bool) -> list[Processor]:
+    def shorten(logger: Any, name: str, event: EventDict) -> EventDict:  # noqa: ARG001
+        _shorten(event)
+        return event
+
     return [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _shorten,
+        shorten,
+        structlog.dev.ConsoleRenderer(colors=colors),
     ]
-
-
-def _renderers(*, as_json: bool, colors: bool) -> list[Processor]:
-    if as_json:
-        return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(orjson.dumps)]
-    return [structlog.dev.ConsoleRenderer(colors=colors)]
-
-
-def _text(*processors: Processor) -> list[Processor]:
-    """Let ``logging``, which writes text, follow a renderer that gives bytes."""
-
-    def decode(logger: Any, name: str, event: Any) -> Any:  # noqa: ARG001
-        return event.decode() if isinstance(event, bytes) else event
-
-    return [*processors, decode]
 
 
 def _adder(service: str) -> Processor:
@@ -96,30 +103,16 @@ def _adder(service: str) -> Processor:
     return add_service
 
 
-def _shorten(logger: Any, name: str, event: EventDict) -> EventDict:  # noqa: ARG001
+def _shorten(event: EventDict) -> None:
     # A caller chooses some of these values; a log line must not grow with what is sent.
     for key, value in event.items():
         if isinstance(value, str) and len(value) > MAX_VALUE_CHARACTERS:
             event[key] = value[:MAX_VALUE_CHARACTERS] + "…"
-    return event
 
 
 def _is_json(log_format: LogFormat, target: TextIO) -> bool:
     return log_format == "json" or (log_format == "auto" and not target.isatty())
 
 
-def _binary(target: TextIO) -> BinaryIO:
-    return target.buffer if hasattr(target, "buffer") else _Encoded(target)  # type: ignore[return-value]
-
-
-class _Encoded:
-    """A binary face for a text stream that has none (``io.StringIO`` in tests)."""
-
-    def __init__(self, target: TextIO) -> None:
-        self._target = target
-
-    def write(self, data: bytes) -> int:
-        return self._target.write(data.decode())
-
-    def flush(self) -> None:
-        self._target.flush()
+def _lines(target: TextIO) -> Lines | LinesOfText:
+    return Lines(target.buffer) if hasattr(target, "buffer") else LinesOfText(target)

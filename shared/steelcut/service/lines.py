@@ -1,0 +1,53 @@
+"""Lines on their way out: those of one turn of the event loop leave by one system call.
+
+A busy service has several requests answered in one turn; a system call for the line of each would cost more than
+making the line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import BinaryIO, TextIO
+
+
+class Lines:
+    """Writes whole lines to ``target``; where no event loop runs, at once.
+
+    What a kill -9 can take away are the lines of the turn in which it comes.
+    """
+
+    def __init__(self, target: BinaryIO) -> None:
+        """Write to ``target``, which is flushed after each write."""
+        self._target = target
+        self._kept: list[bytes] = []
+
+    def msg(self, line: bytes) -> None:
+        """Write ``line``, with an end."""
+        self._kept += (line, b"\n")
+        if len(self._kept) > 2:
+            return
+        try:
+            asyncio.get_running_loop().call_soon(self._write)
+        except RuntimeError:
+            self._write()
+
+    debug = info = warning = error = critical = exception = msg
+
+    def _write(self) -> None:
+        kept, self._kept = self._kept, []
+        self._target.write(b"".join(kept))
+        self._target.flush()
+
+
+class LinesOfText:
+    """The same for a stream that takes text alone, as those of a test do: at once."""
+
+    def __init__(self, target: TextIO) -> None:
+        """Write to ``target``."""
+        self._target = target
+
+    def msg(self, line: bytes) -> None:
+        """Write ``line``, with an end."""
+        self._target.write(line.decode() + "\n")
+
+    debug = info = warning = error = critical = exception = msg
