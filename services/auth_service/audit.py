@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -29,7 +29,7 @@ FLUSH_SECONDS = 0.5
 # While the database is away events wait here; beyond that they are counted and dropped, for the memory's sake.
 MAX_WAITING = 100_000
 MAX_BATCH = 10_000
-# Rows are made and sent by so many at a time: between two of them, requests are answered.
+# Rows are sent by so many at a time: between two of them, requests are answered.
 MAX_COPIED = 200
 # How long the end of the process waits for a database that is too slow or away, before a last try.
 LAST_SECONDS = 1.5
@@ -57,34 +57,40 @@ class TokenEvent(NamedTuple):
     grant: Grant | None = None
     token_id: str = ""
 
-    def row(self) -> tuple[Any, ...]:
-        """Return the event as the columns of ``queries.TOKEN_EVENT_COLUMNS``."""
-        at = datetime.fromtimestamp(self.at, UTC)
-        actor = f"client:{self.client_id}" if self.client_id else "unknown"
-        return (
-            at,
-            actor,
-            self.action,
-            "client",
-            self.client_id,
-            self.outcome,
-            self.reason,
-            self._after(),
-            self.trace_id,
-            self.address,
-        )
 
-    def _after(self) -> str | None:
-        if self.grant is None:
-            return None
+def _row(event: TokenEvent, at: datetime) -> tuple[Any, ...]:
+    """Return the event as the columns of ``queries.TOKEN_EVENT_COLUMNS``."""
+    after = None
+    if event.grant is not None:
         content = {
-            "scopes": self.grant.scopes,
-            "audience": self.grant.audience,
-            "lifetime_seconds": self.grant.lifetime_seconds,
-            "secret_id": self.secret_id,
-            "token_id": self.token_id,
+            "scopes": event.grant.scopes,
+            "audience": event.grant.audience,
+            "lifetime_seconds": event.grant.lifetime_seconds,
+            "secret_id": event.secret_id,
+            "token_id": event.token_id,
         }
-        return orjson.dumps(content).decode()
+        after = orjson.dumps(content).decode()
+    return (
+        at,
+        f"client:{event.client_id}" if event.client_id else "unknown",
+        event.action,
+        "client",
+        event.client_id,
+        event.outcome,
+        event.reason,
+        after,
+        event.trace_id,
+        event.address,
+    )
+
+
+class _Use(NamedTuple):
+    """What a token was issued for, and by which secret."""
+
+    client_id: str
+    secret_id: str
+    resources: tuple[str, ...]
+    scopes: tuple[str, ...]
 
 
 class AuditTrail:
@@ -94,7 +100,10 @@ class AuditTrail:
         """Write to ``database``; ``log`` is told when that does not work."""
         self._database = database
         self._log = log
-        self._waiting: list[TokenEvent] = []
+        # As rows at once: they hold nothing that the garbage collector would have to follow, again and again.
+        self._waiting: list[tuple[Any, ...]] = []
+        # The latest use of each kind, from which address. Bounded as the events are.
+        self._used: dict[_Use, tuple[datetime, str]] = {}
         self._dropped = 0
         # Two flushes at once would write a batch twice, and then drop as many that nobody wrote.
         self._flushing = asyncio.Lock()
@@ -102,10 +111,15 @@ class AuditTrail:
 
     def add(self, event: TokenEvent) -> None:
         """Take an event: no await, no query."""
-        if len(self._waiting) < MAX_WAITING:
-            self._waiting.append(event)
-        else:
+        if len(self._waiting) >= MAX_WAITING:
             self._dropped += 1
+            return
+        at = datetime.fromtimestamp(event.at, UTC)
+        self._waiting.append(_row(event, at))
+        grant = event.grant
+        if grant is not None:
+            use = _Use(event.client_id, event.secret_id, grant.resources, grant.scopes)
+            self._used[use] = (at, event.address)
 
     @contextlib.asynccontextmanager
     async def writing(self) -> AsyncIterator[None]:
@@ -130,19 +144,20 @@ class AuditTrail:
         left = len(self._waiting)
         while left:
             batch = self._waiting[: min(left, MAX_BATCH)]
+            used = dict(self._used)
             try:
                 async with self._database.connection() as connection, connection.transaction():
                     for start in range(0, len(batch), MAX_COPIED):
-                        rows = [event.row() for event in batch[start : start + MAX_COPIED]]
-                        await queries.copy_token_events(connection, rows)
-                    await self._note_usage(connection, batch)
+                        await queries.copy_token_events(connection, batch[start : start + MAX_COPIED])
+                    await self._note_usage(connection, used)
             except (TemporarilyUnavailable, asyncpg.PostgresError) as error:
                 self._log.warning(
                     "audit events wait", waiting=len(self._waiting), reason=type(error).__name__
                 )
                 return
-            # Only now: a flush that is cancelled or fails has lost nothing.
+            # Only now: a flush that fails has lost nothing.
             del self._waiting[: len(batch)]
+            self._used = {use: seen for use, seen in self._used.items() if used.get(use) != seen}
             left -= len(batch)
         if self._dropped:
             self._log.error(
@@ -166,23 +181,16 @@ class AuditTrail:
             return
         self._log.error("audit events are lost: the database did not take them", lost=len(self._waiting))
 
-    async def _note_usage(self, connection: Any, batch: list[TokenEvent]) -> None:
+    async def _note_usage(self, connection: Any, used: Mapping[_Use, tuple[datetime, str]]) -> None:
         secrets: dict[tuple[str, str], tuple[datetime, str]] = {}
         grants: dict[tuple[str, str, str], datetime] = {}
-        # The latest of those that say the same: a client in a hurry asks for the same again and again.
-        latest = {
-            (event.client_id, event.secret_id, event.grant.resources, event.grant.scopes): event
-            for event in batch
-            if event.grant is not None
-        }
-        for (client_id, secret_id, resources, scopes), event in latest.items():
-            at = datetime.fromtimestamp(event.at, UTC)
-            if self._is_news("secret", client_id, secret_id):
-                secrets[client_id, secret_id] = (at, event.address)
-            for resource in resources:
-                for scope in scopes:
-                    if self._is_news("grant", client_id, resource, scope):
-                        grants[client_id, resource, scope] = at
+        for use, (at, address) in used.items():
+            if self._is_news("secret", use.client_id, use.secret_id):
+                secrets[use.client_id, use.secret_id] = (at, address)
+            for resource in use.resources:
+                for scope in use.scopes:
+                    if self._is_news("grant", use.client_id, resource, scope):
+                        grants[use.client_id, resource, scope] = at
         await queries.upsert_usage(connection, secrets, grants)
         self._noted.update(
             {("secret", *key): None for key in secrets} | {("grant", *key): None for key in grants}

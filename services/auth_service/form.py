@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl
+from urllib.parse import unquote_plus
 
 from starlette.requests import ClientDisconnect
 
@@ -59,26 +59,30 @@ def check_content_type(values: list[str]) -> None:
 
 
 def parse_form(body: bytes) -> Form:
-    """Turn the bytes of a body into parameters.
+    """Turn the bytes of a body into parameters (WHATWG URL §5.1, in UTF-8 alone).
 
     ``resource`` may be repeated (RFC 8707 §2), nothing else may (RFC 6749 §3.2). Raises ``UndecodableForm``,
     ``TooManyParameters`` or ``RepeatedParameter``.
     """
     if body.count(b"&") >= MAX_PARAMETERS:
         raise TooManyParameters
-    try:
-        pairs = parse_qsl(body.decode("utf-8"), keep_blank_values=False, errors="strict")
-    except UnicodeDecodeError:
-        raise UndecodableForm from None
     parameters: dict[str, str] = {}
     resources: list[str] = []
-    for name, value in pairs:
-        if name == "resource":
-            resources.append(value)
-        elif name in parameters:
-            raise RepeatedParameter
-        else:
-            parameters[name] = value
+    try:
+        for pair in body.decode("utf-8").split("&"):
+            name, _, value = pair.partition("=")
+            if not value:
+                continue
+            if "%" in pair or "+" in pair:
+                name, value = (unquote_plus(part, errors="strict") for part in (name, value))
+            if name == "resource":
+                resources.append(value)
+            elif name in parameters:
+                raise RepeatedParameter
+            else:
+                parameters[name] = value
+    except UnicodeDecodeError:
+        raise UndecodableForm from None
     return Form(parameters, tuple(resources))
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
+from binascii import b2a_base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -32,6 +32,7 @@ _GENERATORS: Mapping[SigningAlgorithm, Callable[[], Any]] = {
     "RS256": lambda: rsa.generate_private_key(public_exponent=65537, key_size=RSA_BITS),
     "EdDSA": Ed25519PrivateKey.generate,
 }
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _ECDSA = ec.ECDSA(SHA256())
 _P256_OCTETS = 32
 
@@ -118,4 +119,4 @@ def load_signing_key(kid: str, algorithm: SigningAlgorithm, private_der: bytes) 
 
 def base64url(data: bytes) -> bytes:
     """Encode without padding (RFC 7515 §2)."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=")
+    return b2a_base64(data, newline=False).translate(_URL_SAFE).rstrip(b"=")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from steelcut.service.logs import Logger
 
 TRACE_HEADER = "X-Trace-Id"
+_TRACE_FIELD = TRACE_HEADER.lower().encode()
 # Not a status that anybody receives: how nginx, too, logs a caller who hung up.
 CLIENT_CLOSED_REQUEST = 499
 # Probes ask every few seconds; a line for each would bury the others.
@@ -127,7 +128,7 @@ class RequestBoundary:
         """Serve one request by ``app``, which may raise an ``OAuthError`` or ``HTTPException`` before it answers."""
         started = time.perf_counter()
         trace_id = secrets.token_hex(16)
-        header = (TRACE_HEADER.lower().encode(), trace_id.encode())
+        header = (_TRACE_FIELD, trace_id.encode())
         fields: dict[str, Any] = {"trace_id": trace_id}
         scope["log"] = fields
         status = 0
@@ -156,11 +157,12 @@ class RequestBoundary:
                 await answer(scope, receive, send_traced)
         if scope["path"] in QUIET_PATHS:
             return
-        seconds = round(time.perf_counter() - started, 6)
+        fields["method"] = scope["method"]
         # The path only: a query string may carry what should not be kept.
-        self._log.info(
-            "request", method=scope["method"], path=scope["path"], status=status, seconds=seconds, **fields
-        )
+        fields["path"] = scope["path"]
+        fields["status"] = status
+        fields["seconds"] = round(time.perf_counter() - started, 6)
+        self._log.info("request", **fields)
 
 
 def install(app: Application, log: Logger, *, first: Sequence[BaseRoute]) -> None:

@@ -20,13 +20,14 @@ import asyncio
 import secrets
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
 
 import httptools
 import orjson
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from steelcut.service.asgi import NO_STORE, TRACE_HEADER
-from steelcut.service.writing import Together
+from steelcut.service.http_answer import Cycle
 
 if TYPE_CHECKING:
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
@@ -81,17 +82,19 @@ class HttpProtocol(HttpToolsProtocol):
         self._ended = False
         self._head_timer: asyncio.TimerHandle | None = None
         self._linger_timer: asyncio.TimerHandle | None = None
+        # One for many requests, which looks when the last of them ended: uvicorn has a new one after each.
+        self._idle_timer: asyncio.TimerHandle | None = None
+        self._idle_since = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         """Begin to wait for a head."""
-        self._together = Together(transport, self.loop)
-        super().connection_made(self._together)
+        super().connection_made(transport)
         self._head_timer = self.loop.call_later(HEAD_SECONDS, self._head_is_late)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the timers."""
         self._ended = True
-        for timer in (self._head_timer, self._linger_timer):
+        for timer in (self._head_timer, self._linger_timer, self._idle_timer):
             if timer is not None:
                 timer.cancel()
         super().connection_lost(exc)
@@ -100,7 +103,6 @@ class HttpProtocol(HttpToolsProtocol):
         """Parse ``data`` and start what is complete."""
         if self._ended:
             return
-        self._unset_keepalive_if_required()
         self._unbroken += len(data)
         try:
             self._feed(data)
@@ -143,7 +145,7 @@ class HttpProtocol(HttpToolsProtocol):
             if self.parser.get_method() == b"CONNECT":
                 raise _RefusedError(400, _NO_TUNNEL)
             return
-        super().on_headers_complete()
+        self._begin()
         self._in_head = False
         self._unbroken = 0
         if self.expect_100_continue and self.scope["http_version"] != "1.1":
@@ -173,12 +175,18 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Send the answer, and go on with the next request, unless this was the last."""
-        self._together.flush()
-        super().on_response_complete()
-        if self._ended:
-            self._unset_keepalive_if_required()
-        elif not self._in_head and self.cycle.response_complete:
+        """Go on with the next request, unless this was the last."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self._idle_since = self.loop.time()
+            if self._idle_timer is None:
+                self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._close_if_idle)
+        if not self._ended and not self._in_head and self.cycle.response_complete:
             # Answered before all of it was read: the rest is thrown away, but not for ever.
             self._linger_timer = self.loop.call_later(LINGER_SECONDS, self.transport.close)
 
@@ -205,6 +213,38 @@ class HttpProtocol(HttpToolsProtocol):
                 self.parser.feed_data(head)
             else:
                 return
+
+    def _begin(self) -> None:
+        """Complete the scope and start to serve the request: uvicorn's ``on_headers_complete`` with our cycle."""
+        scope, version = self.scope, self.parser.get_http_version()
+        scope["method"] = self.parser.get_method().decode("ascii")
+        if version != "1.1":
+            scope["http_version"] = version
+        url = httptools.parse_url(self.url)
+        path = url.path.decode("ascii")
+        scope["path"] = self.root_path + (unquote(path) if "%" in path else path)
+        scope["raw_path"] = self.root_path.encode("ascii") + url.path
+        scope["query_string"] = url.query or b""
+        before: RequestResponseCycle | None = self.cycle  # None before the first request
+        self.cycle = Cycle(
+            scope=scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=self.access_log,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=version != "1.0" and self.parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        if before is None or before.response_complete:
+            self._start_asgi_task(self.cycle, self.app)
+        else:
+            # Pipelined: it waits for the answer before it.
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
 
     def _head_without_upgrade(self) -> bytes:
         line = b"%s %s HTTP/%s" % (
@@ -256,6 +296,16 @@ class HttpProtocol(HttpToolsProtocol):
         cycle.keep_alive = False
         continued = stay if unless_continued else None
         cycle.transport = _EndedByProtocol(self.transport, self.end, continued)  # type: ignore[assignment]
+
+    def _close_if_idle(self) -> None:
+        self._idle_timer = None
+        if self._ended or self._unbroken or not self.cycle.response_complete:
+            return
+        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self._idle_timer = self.loop.call_later(left, self._close_if_idle)
+        elif not self.transport.is_closing():
+            self.transport.close()
 
     def _head_is_late(self) -> None:
         self._head_timer = None

@@ -16,7 +16,11 @@ from steelcut.service.settings import LogFormat
 
 Logger = structlog.typing.FilteringBoundLogger
 
+# A value may be longer in a line that is short all the same.
 MAX_VALUE_CHARACTERS = 400
+SHORT_LINE_BYTES = 1000
+_FromInfo: Any = structlog.make_filtering_bound_logger(logging.INFO)
+_AS_JSON = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
 
 
 def make_logger(service: str, log_format: LogFormat = "auto", stream: TextIO | None = None) -> Logger:
@@ -24,14 +28,12 @@ def make_logger(service: str, log_format: LogFormat = "auto", stream: TextIO | N
     target = stream or sys.stderr
     as_json = _is_json(log_format, target)
     raw: Any = _lines(target) if as_json else structlog.WriteLogger(target)
+    processors: list[Processor] = [_json_line] if as_json else _columns(colors=target.isatty())
+    kind = _QuickLogger if as_json else _FromInfo
+    # Bound at once: what wrap_logger returns finds its way anew at each call.
     logger: Logger = structlog.wrap_logger(
-        raw,
-        processors=[_json_line] if as_json else _columns(colors=target.isatty()),
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        context_class=dict,
-        cache_logger_on_first_use=True,
-        service=service,
-    )
+        raw, processors=processors, wrapper_class=kind, context_class=dict, service=service
+    ).bind()
     return logger
 
 
@@ -67,14 +69,28 @@ def uvicorn_log_config(service: str, log_format: LogFormat = "auto") -> dict[str
     }
 
 
+class _QuickLogger(_FromInfo):  # type: ignore[misc] # made while it runs
+    """Spares the line of a request structlog's way through its processors, of which there is one."""
+
+    def info(self, event: str, **fields: Any) -> None:
+        """Write one line."""
+        fields |= self._context
+        fields["event"] = event
+        self._logger.msg(_json_line(None, "info", fields))
+
+
 def _json_line(logger: Any, name: str, event: EventDict) -> bytes:
     """Render one line of JSON: what structlog's own processors make, in one step, since each request has its line."""
-    _shorten(event)
-    if "exc_info" in event:
-        event = structlog.processors.format_exc_info(logger, name, event)
     event.setdefault("level", name)
     event["timestamp"] = datetime.now(UTC)
-    return orjson.dumps(event, default=repr, option=orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS)
+    traceback = event.get("exc_info") is not None
+    line = b"" if traceback else orjson.dumps(event, default=repr, option=_AS_JSON)
+    if traceback or len(line) > SHORT_LINE_BYTES:
+        _shorten(event)
+        if traceback:
+            event = structlog.processors.format_exc_info(logger, name, event)
+        line = orjson.dumps(event, default=repr, option=_AS_JSON)
+    return line
 
 
 def _json_text(logger: Any, name: str, event: EventDict) -> str:

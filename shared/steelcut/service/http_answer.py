@@ -1,0 +1,83 @@
+"""An answer that is whole is written whole: one check of its head, one packet, one system call.
+
+uvicorn writes the head, then the content, and looks at each field by itself. Most answers are told in two messages, of
+which the second is the last; those are written here, and whatever is out of the ordinary is uvicorn's.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from uvicorn.protocols.http.httptools_impl import (
+    HEADER_RE,
+    HEADER_VALUE_RE,
+    STATUS_LINE,
+    RequestResponseCycle,
+)
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGISendEvent, HTTPResponseBodyEvent, HTTPResponseStartEvent
+
+# Together in one piece up to here: beyond it, two pieces for the kernel cost less than a copy.
+COPIED_BYTES: Final = 16 * 1024
+_NO_CONTENT: Final = (204, 304)
+_NEVER_HERE: Final = frozenset({b"connection", b"transfer-encoding"})
+
+
+class Cycle(RequestResponseCycle):
+    """One request and its answer."""
+
+    _head: HTTPResponseStartEvent | None = None
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """Take one message of the answer.
+
+        The head waits for the message after it, as ASGI allows: until then an application that fails can still be
+        answered for.
+        """
+        if message["type"] == "http.response.start" and not self.response_started:
+            self._head = message
+            return
+        head, self._head = self._head, None
+        if head is not None:
+            if message["type"] == "http.response.body" and self._answered(head, message):
+                return
+            await super().send(head)
+        await super().send(message)
+
+    def _answered(self, head: HTTPResponseStartEvent, message: HTTPResponseBodyEvent) -> bool:
+        """Write an answer that is whole and ordinary, and say whether it was one."""
+        content = message.get("body", b"")
+        if message.get("more_body") or self.disconnected or self.flow.write_paused or not self.keep_alive:
+            return False
+        status = head["status"]
+        if self.scope["method"] == "HEAD" or self.access_log:
+            return False
+        written = _head(status, [*self.default_headers, *head.get("headers", ())], len(content))
+        if written is None:
+            return False
+        self.response_started = self.response_complete = True
+        self.waiting_for_100_continue = False
+        if len(content) > COPIED_BYTES:
+            self.transport.writelines((written, content))
+        else:
+            self.transport.write(written + content)
+        self.message_event.set()
+        self.on_response()
+        return True
+
+
+def _head(status: int, headers: list[tuple[bytes, bytes]], size: int) -> bytes | None:
+    """Return the head of an answer with a content of ``size`` bytes, None for one that needs a closer look."""
+    names, values = zip(*headers, strict=True)
+    all_names = b"".join(names)
+    if not all_names.islower() or HEADER_RE.search(all_names) or HEADER_VALUE_RE.search(b" ".join(values)):
+        return None
+    if not _NEVER_HERE.isdisjoint(names):
+        return None
+    if status in _NO_CONTENT:
+        if size or b"content-length" in names:
+            return None
+    elif names.count(b"content-length") != 1 or values[names.index(b"content-length")] != b"%d" % size:
+        return None
+    return b"%s%s\r\n\r\n" % (STATUS_LINE[status], b"\r\n".join([b"%s: %s" % field for field in headers]))
