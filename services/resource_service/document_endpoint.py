@@ -1,4 +1,4 @@
-"""``GET`` and ``HEAD /{resource}`` and ``/{resource}/{key}``: guard first, then one query, then the bytes.
+"""``GET`` and ``HEAD /{resource}`` and ``/{resource}/{key}``: guard first, then the cache or one query, then the bytes.
 
 What changes documents is in ``publishing_endpoint``.
 
@@ -13,24 +13,20 @@ from typing import TYPE_CHECKING, Final
 
 from starlette.routing import BaseRoute, Match
 
-from resource_service import documents, publishing_endpoint
+from resource_service import publishing_endpoint
+from resource_service.documents import OWN_DOCUMENT
 from resource_service.names import DOCUMENT_PATH
 from steelcut.service.headers import values
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
-    from resource_service.queries import Document
     from resource_service.state import Process
 
 METHODS: Final = ("GET", "HEAD")
 READ_SCOPE: Final = "read"
 _NEEDED: Final = (READ_SCOPE,)
 ANY_TAG: Final = "*"
-# `private, no-cache`: whoever keeps the document asks again with its tag, and shares it with nobody. `Vary` says
-# the same to a cache that does not listen.
-_HEADERS: Final = ((b"cache-control", b"private, no-cache"), (b"vary", b"Authorization"))
-_CONTENT_TYPE: Final = (b"content-type", b"application/json")
 # RFC 9110 §8.8.3
 _ENTITY_TAG: Final = re.compile(r'"([\x21\x23-\x7e\x80-\xff]*)"')
 
@@ -48,7 +44,7 @@ class DocumentRoute(BaseRoute):
         return Match.FULL, {"path_params": found.groupdict()}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one document, in this order: method, guard, database, answer."""
+        """Serve one document, in this order: method, guard, cache or database, answer."""
         method = scope["method"]
         if method not in METHODS:
             await publishing_endpoint.handle(scope, receive, send, else_allowed=METHODS)
@@ -62,13 +58,20 @@ class DocumentRoute(BaseRoute):
         if_none_match = values(scope, b"if-none-match")
         known_etags = entity_tags(if_none_match) if if_none_match else ()
         has_any = ANY_TAG in known_etags
-        with_body = method == "GET" and not has_any
-        async with process.database.connection() as connection:
-            document = await documents.read(
-                connection, resource, key, with_body=with_body, known_etags=known_etags
+        document = process.documents.ready(resource, key or OWN_DOCUMENT)
+        if document is None:
+            document = await process.documents.read(
+                resource,
+                key or OWN_DOCUMENT,
+                with_body=method == "GET" and not has_any,
+                known_etags=known_etags,
             )
-        unchanged = has_any or document.etag in known_etags
-        await _answer(send, document, unchanged=unchanged)
+        if has_any or document.etag in known_etags:
+            status, fields, body = 304, document.fields_if_unchanged, b""
+        else:
+            status, fields, body = 200, document.fields, document.body or b""
+        await send({"type": "http.response.start", "status": status, "headers": fields})
+        await send({"type": "http.response.body", "body": body})
 
 
 def entity_tags(if_none_match: Sequence[str]) -> list[str]:
@@ -76,11 +79,3 @@ def entity_tags(if_none_match: Sequence[str]) -> list[str]:
     if [value.strip() for value in if_none_match] == [ANY_TAG]:
         return [ANY_TAG]
     return [tag for value in if_none_match for tag in _ENTITY_TAG.findall(value) if tag != ANY_TAG]
-
-
-async def _answer(send: Send, document: Document, *, unchanged: bool) -> None:
-    headers = [(b"etag", b'"%s"' % document.etag.encode()), *_HEADERS]
-    if not unchanged:
-        headers += (_CONTENT_TYPE, (b"content-length", b"%d" % document.size))
-    await send({"type": "http.response.start", "status": 304 if unchanged else 200, "headers": headers})
-    await send({"type": "http.response.body", "body": b"" if unchanged else document.body or b""})

@@ -64,7 +64,7 @@ async def handle(scope: Scope, receive: Receive, send: Send, *, else_allowed: Se
     if scope["method"] == "PUT":
         await _put(process, publisher, scope, receive, send)
     else:
-        await _delete(publisher, scope, send)
+        await _delete(process, publisher, scope, send)
 
 
 async def _put(process: Process, publisher: Database, scope: Scope, receive: Receive, send: Send) -> None:
@@ -85,6 +85,8 @@ async def _put(process: Process, publisher: Database, scope: Scope, receive: Rec
         try:
             async with _writing(publisher) as connection:
                 document = await documents.publish(connection, resource, key, body, preconditions)
+                # Whoever wrote here reads it here, before the notification comes.
+                process.documents.forget(resource, key or documents.OWN_DOCUMENT)
         except NotJSON as mistake:
             raise MalformedDocument(mistake) from None
     scope["log"].update(change="created" if document.created else "replaced", etag=document.etag)
@@ -95,7 +97,7 @@ async def _put(process: Process, publisher: Database, scope: Scope, receive: Rec
     await _answer(send, 201 if document.created else 204, headers)
 
 
-async def _delete(publisher: Database, scope: Scope, send: Send) -> None:
+async def _delete(process: Process, publisher: Database, scope: Scope, send: Send) -> None:
     """RFC 9110 §9.3.5."""
     resource, key = scope["path_params"]["resource"], scope["path_params"]["key"]
     preconditions = _preconditions(scope)
@@ -103,6 +105,7 @@ async def _delete(publisher: Database, scope: Scope, send: Send) -> None:
         if not await documents.delete_document(connection, resource, key, preconditions):
             # §13.2.1: what would not succeed without preconditions does not fail by them.
             raise NotFound("no such document")
+    process.documents.forget(resource, key or documents.OWN_DOCUMENT)
     scope["log"]["change"] = "deleted"
     await _answer(send, 204, [])
 

@@ -40,6 +40,12 @@ DOCUMENT_UNLESS_KNOWN = """
       FROM documents
      WHERE resource = $1 AND key = $2
 """
+# Of one that is too large to be kept, the size alone.
+DOCUMENT_UP_TO = """
+    SELECT etag, octet_length(body) AS size, CASE WHEN octet_length(body) <= $3 THEN body END AS body
+      FROM documents
+     WHERE resource = $1 AND key = $2
+"""
 RESOURCE_EXISTS = "SELECT EXISTS (SELECT FROM documents WHERE resource = $1)"
 
 _UPSERT = """
@@ -78,6 +84,14 @@ async def document_unless_known(
 ) -> Document | None:
     """Read a document, its body only when ``with_body`` and when its tag is not among ``known_etags``."""
     row = await connection.fetchrow(DOCUMENT_UNLESS_KNOWN, resource, key, with_body, known_etags)
+    return None if row is None else Document(row["etag"], row["size"], row["body"])
+
+
+async def document_up_to(
+    connection: Connection, resource: str, key: str, *, max_bytes: int
+) -> Document | None:
+    """Read a document, its body only when it has at most ``max_bytes``."""
+    row = await connection.fetchrow(DOCUMENT_UP_TO, resource, key, max_bytes)
     return None if row is None else Document(row["etag"], row["size"], row["body"])
 
 

@@ -71,6 +71,21 @@ class ResourceSettings(ServingSettings):
     upload_seconds: float = Field(
         30.0, gt=0, le=3600, description="How long the document of a PUT may take to arrive, in seconds"
     )
+    cache_bytes: int = Field(
+        64 * 1024 * 1024,
+        ge=0,
+        le=1 << 40,
+        description="How much of the documents one process keeps in memory, in bytes; 0 reads each from the database",
+    )
+    cache_max_age_seconds: float = Field(
+        5.0,
+        ge=0,
+        le=300,
+        description=(
+            "How long a document may be served without asking the database, where that cannot tell of a change; "
+            "0 reads each from the database; in seconds"
+        ),
+    )
     jwks_cooldown_seconds: float = Field(
         30.0,
         ge=0,

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Final
 import asyncpg
 
 from resource_service import queries
+from resource_service.document_cache import DocumentCache
 from steelcut.errors import TemporarilyUnavailable
 from steelcut.guard import Guard
 from steelcut.jwks import KeySource
+from steelcut.service.listen import listening
 from steelcut.service.postgres import Database
 from steelcut.service.refusal import Refusal
 from steelcut.trust import TrustedIssuer
@@ -37,6 +39,7 @@ class Process:
 
     settings: ResourceSettings
     database: Database
+    documents: DocumentCache
     # As the publisher; None in a process that only serves documents.
     publisher: Database | None
     keys: KeySource
@@ -79,8 +82,30 @@ async def open_process(settings: ResourceSettings, log: Logger) -> AsyncIterator
             leeway_seconds=settings.leeway_seconds,
             clock=time.time,
         )
+        cache = DocumentCache(
+            database,
+            max_bytes=settings.cache_bytes,
+            max_age_seconds=settings.cache_max_age_seconds,
+            monotonic=time.monotonic,
+        )
         await keys.ready_async()
-        yield Process(settings, database, publisher, keys, verifier, _guards(settings, verifier))
+        async with _hearing_of_changes(settings, cache, log):
+            yield Process(settings, database, cache, publisher, keys, verifier, _guards(settings, verifier))
+
+
+def _hearing_of_changes(
+    settings: ResourceSettings, cache: DocumentCache, log: Logger
+) -> contextlib.AbstractAsyncContextManager[None]:
+    def changed(path: str) -> None:
+        resource, _, key = path.partition("/")
+        cache.forget(resource, key)
+
+    return listening(
+        settings.database_url.get_secret_value(),
+        {"steelcut_documents": changed},
+        missed=cache.forget_all,
+        log=log,
+    )
 
 
 def _guards(settings: ResourceSettings, verifier: Verifier) -> Callable[[str], Guard]:

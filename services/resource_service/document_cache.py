@@ -1,0 +1,144 @@
+"""Documents ready to be sent: bounded in bytes and age, forgotten when they change, read once for all who wait.
+
+What a cache must not do here is to serve an old version for longer than it takes to hear of a new one. Every change is
+announced by the database at its commit (``NOTIFY``); whoever writes through this process has his change seen at once;
+and ``max_age_seconds`` bounds what is lost while nobody listens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from cachetools import TTLCache
+
+from resource_service import documents, queries
+from resource_service.errors import NotFound
+
+if TYPE_CHECKING:
+    from steelcut.service.postgres import Database
+
+# One document takes at most this part of the whole: it should not push out all others.
+LARGEST_SHARE: Final = 8
+# What a document costs beside its body, roughly: names, headers, the cache's own entries.
+OVERHEAD_BYTES: Final = 1024
+# `private, no-cache`: whoever keeps the document asks again with its tag, and shares it with nobody. `Vary` says
+# the same to a cache that does not listen.
+_ALWAYS: Final = ((b"cache-control", b"private, no-cache"), (b"vary", b"Authorization"))
+_CONTENT_TYPE: Final = (b"content-type", b"application/json")
+
+Fields = tuple[tuple[bytes, bytes], ...]
+# The names of a resource and of one of its documents, which is empty for its own.
+Name = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyDocument:
+    """A document with the header fields of its answers; ``body`` is None when it was not read."""
+
+    etag: str
+    body: bytes | None = field(repr=False)
+    # Of 200, and of 304 (RFC 9110 §15.4.5).
+    fields: Fields
+    fields_if_unchanged: Fields
+
+    @classmethod
+    def of(cls, document: queries.Document) -> ReadyDocument:
+        """Make the answers of a document that was read."""
+        unchanged = ((b"etag", b'"%s"' % document.etag.encode()), *_ALWAYS)
+        whole = (*unchanged, _CONTENT_TYPE, (b"content-length", b"%d" % document.size))
+        return cls(document.etag, document.body, whole, unchanged)
+
+
+class DocumentCache:
+    """The documents that are asked for, up to ``max_bytes`` of them, each for up to ``max_age_seconds``.
+
+    Where either is 0 every request reads the database.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        max_bytes: int,
+        max_age_seconds: float,
+        monotonic: Callable[[], float],
+    ) -> None:
+        """Read from ``database``; ``monotonic`` is the clock of the ages, in seconds."""
+        self._database = database
+        self._largest = max_bytes // LARGEST_SHARE - OVERHEAD_BYTES if max_age_seconds else -1
+        self._ready: TTLCache[Name, ReadyDocument] = TTLCache(
+            max_bytes, max_age_seconds, timer=monotonic, getsizeof=_size
+        )
+        self._reading: dict[Name, asyncio.Task[ReadyDocument]] = {}
+
+    def ready(self, resource: str, key: str) -> ReadyDocument | None:
+        """Return the document if it was read recently: no await, no query."""
+        return self._ready.get((resource, key))
+
+    async def read(
+        self, resource: str, key: str, *, with_body: bool, known_etags: Sequence[str]
+    ) -> ReadyDocument:
+        """Read the document by one query, or with those who read it already.
+
+        Its body is there when ``with_body`` and its tag is not among ``known_etags``. Raises ``NotFound``, and
+        ``TemporarilyUnavailable`` when the database does not answer.
+        """
+        if self._largest < 0:
+            return await self._read(resource, key, with_body=with_body, known_etags=known_etags)
+        document = await self._with_others((resource, key))
+        if document.body is None and with_body and document.etag not in known_etags:
+            # Too large to be kept, and so to be waited for together.
+            return await self._read(resource, key, with_body=True, known_etags=())
+        return document
+
+    def forget(self, resource: str, key: str) -> None:
+        """Read this document again at its next request: it was changed."""
+        self._ready.pop((resource, key), None)
+        # Whoever asks from now on must not get what is being read: it may be from before the change.
+        self._reading.pop((resource, key), None)
+
+    def forget_all(self) -> None:
+        """Read every document again: a notification may be missing."""
+        self._ready.clear()
+        self._reading.clear()
+
+    async def _with_others(self, name: Name) -> ReadyDocument:
+        task = self._reading.get(name)
+        if task is None:
+            task = self._reading[name] = asyncio.create_task(self._read_to_keep(name))
+            task.add_done_callback(lambda done: self._landed(name, done))
+        # Shielded: a caller who goes away takes nothing from the others.
+        return await asyncio.shield(task)
+
+    async def _read_to_keep(self, name: Name) -> ReadyDocument:
+        async with self._database.connection() as connection:
+            found = await queries.document_up_to(connection, *name, max_bytes=self._largest)
+        if found is None:
+            raise NotFound("no such document")
+        return ReadyDocument.of(found)
+
+    def _landed(self, name: Name, done: asyncio.Task[ReadyDocument]) -> None:
+        failed = done.cancelled() or done.exception() is not None
+        if self._reading.get(name) is not done:
+            # A change was heard of meanwhile.
+            return
+        del self._reading[name]
+        # Only what exists: a flood of invented names cannot push real documents out.
+        if not failed and done.result().body is not None:
+            self._ready[name] = done.result()
+
+    async def _read(
+        self, resource: str, key: str, *, with_body: bool, known_etags: Sequence[str]
+    ) -> ReadyDocument:
+        async with self._database.connection() as connection:
+            found = await documents.read(
+                connection, resource, key, with_body=with_body, known_etags=known_etags
+            )
+        return ReadyDocument.of(found)
+
+
+def _size(document: ReadyDocument) -> int:
+    return OVERHEAD_BYTES + len(document.body or b"")
