@@ -136,7 +136,9 @@ def _basic(header: str) -> tuple[str, str]:
     client_id, colon, secret = decoded.partition(":")
     if not colon:
         raise MalformedBasic("no colon")
-    return unquote_plus(client_id), unquote_plus(secret)
+    if "%" in decoded or "+" in decoded:
+        return unquote_plus(client_id), unquote_plus(secret)
+    return client_id, secret
 
 
 def _checked(client_id: str, secret: str) -> Credentials:

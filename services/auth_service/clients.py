@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from auth_service.client_secrets import IMPORTED_PREFIX
 
@@ -75,8 +76,7 @@ NOBODY = Client(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class AuthenticatedClient:
+class AuthenticatedClient(NamedTuple):
     """A client that proved itself, and by which of its secrets."""
 
     client: Client

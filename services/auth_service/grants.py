@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from auth_service.errors import (
     InvalidScope,
@@ -25,9 +24,8 @@ SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*")
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """What goes into the access token.
+class Grant(NamedTuple):
+    """What goes into the access token. A tuple: one is made for every token.
 
     ``scopes``, ``audience`` (identifiers) and ``resources`` (the short names of the same) are never empty.
     """

@@ -61,20 +61,21 @@ class ExactRoute(BaseRoute):
     def __init__(self, path: str, endpoint: ASGIApp, *, method: str) -> None:
         """Serve ``method`` at ``path``."""
         self.path = path
-        self._endpoint = endpoint
-        self._method = method
+        self.endpoint = endpoint
+        self.place = (method, path)
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Match the path to the letter; partially where only the method is another one."""
         if scope["type"] != "http" or scope["path"] != self.path:
             return Match.NONE, {}
-        return Match.FULL if scope["method"] == self._method else Match.PARTIAL, {}
+        return Match.FULL if (scope["method"], self.path) == self.place else Match.PARTIAL, {}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer as the endpoint does. Raises ``HTTPException`` for another method (RFC 9110 §15.5.6)."""
-        if scope["method"] != self._method:
-            raise HTTPException(405, headers={"Allow": self._method})
-        await self._endpoint(scope, receive, send)
+        method, _ = self.place
+        if scope["method"] != method:
+            raise HTTPException(405, headers={"Allow": method})
+        await self.endpoint(scope, receive, send)
 
 
 class Application(FastAPI):
@@ -86,12 +87,19 @@ class Application(FastAPI):
 
     def serve_first(self, routes: Sequence[BaseRoute], log: Logger) -> None:
         """Serve what matches one of ``routes`` fully by itself, within a boundary of its own."""
-        self._first = tuple(routes)
+        # Where nothing has to be matched, nothing is: an exact route is found as what it is.
+        self._exact = {route.place: route.endpoint for route in routes if isinstance(route, ExactRoute)}
+        self._first = tuple(route for route in routes if not isinstance(route, ExactRoute))
         self._boundary = RequestBoundary(self, log)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the lifespan."""
         if scope["type"] == "http":
+            endpoint = self._exact.get((scope["method"], scope["path"]))
+            if endpoint is not None:
+                scope["app"] = self
+                await self._boundary.serve(endpoint, scope, receive, send)
+                return
             for route in self._first:
                 match, more = route.matches(scope)
                 if match is Match.FULL:

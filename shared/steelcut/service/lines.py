@@ -16,9 +16,10 @@ class Lines:
     What a kill -9 can take away are the lines of the turn in which it comes.
     """
 
-    def __init__(self, target: BinaryIO) -> None:
-        """Write to ``target``, which is flushed after each write."""
+    def __init__(self, target: BinaryIO, stream: TextIO | None = None) -> None:
+        """Write to ``target``, which is flushed after each write; ``stream`` is what it belongs to, and closes it."""
         self._target = target
+        self._stream = stream
         self._kept: list[bytes] = []
 
     def msg(self, line: bytes) -> None:

@@ -131,4 +131,4 @@ def _is_json(log_format: LogFormat, target: TextIO) -> bool:
 
 
 def _lines(target: TextIO) -> Lines | LinesOfText:
-    return Lines(target.buffer) if hasattr(target, "buffer") else LinesOfText(target)
+    return Lines(target.buffer, target) if hasattr(target, "buffer") else LinesOfText(target)
