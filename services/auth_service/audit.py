@@ -30,7 +30,7 @@ FLUSH_SECONDS = 0.5
 MAX_WAITING = 100_000
 MAX_BATCH = 10_000
 # Rows are sent by so many at a time: between two of them, requests are answered.
-MAX_COPIED = 200
+MAX_COPIED = 500
 # How long the end of the process waits for a database that is too slow or away, before a last try.
 LAST_SECONDS = 1.5
 LAST_PAUSE_SECONDS = 0.25

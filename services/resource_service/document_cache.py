@@ -76,7 +76,11 @@ class DocumentCache:
 
     def ready(self, resource: str, key: str) -> ReadyDocument | None:
         """Return the document if it was read recently: no await, no query."""
-        return self._ready.get((resource, key))
+        try:
+            # Half of what TTLCache.get takes, which looks twice.
+            return self._ready[resource, key]
+        except KeyError:
+            return None
 
     async def read(
         self, resource: str, key: str, *, with_body: bool, known_etags: Sequence[str]
