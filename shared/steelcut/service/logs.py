@@ -39,17 +39,11 @@ def make_logger(service: str, log_format: LogFormat = "auto", stream: TextIO | N
 
 def uvicorn_log_config(service: str, log_format: LogFormat = "auto") -> dict[str, Any]:
     """Return a ``logging`` configuration that sends uvicorn's own messages down the same path."""
-    as_json = _is_json(log_format, sys.stderr)
-    renderer = [_json_text] if as_json else _columns(colors=sys.stderr.isatty())
-    formatter = {
-        "()": structlog.stdlib.ProcessorFormatter,
-        "foreign_pre_chain": [structlog.processors.add_log_level, _adder(service)],
-        "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
-    }
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {"steelcut": formatter},
+        # As a function and its arguments: what it makes could not be handed to worker processes.
+        "formatters": {"steelcut": {"()": _formatter, "service": service, "log_format": log_format}},
         "handlers": {
             "stderr": {
                 "class": "logging.StreamHandler",
@@ -67,6 +61,17 @@ def uvicorn_log_config(service: str, log_format: LogFormat = "auto") -> dict[str
             "asyncpg.pool": {"level": "ERROR"},
         },
     }
+
+
+def _formatter(service: str, log_format: LogFormat) -> logging.Formatter:
+    as_json = _is_json(log_format, sys.stderr)
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[structlog.processors.add_log_level, _adder(service)],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            *([_json_text] if as_json else _columns(colors=sys.stderr.isatty())),
+        ],
+    )
 
 
 class _QuickLogger(_FromInfo):  # type: ignore[misc] # made while it runs

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import AfterValidator, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -80,6 +80,8 @@ class ServiceSettings(BaseSettings):
 
 
 LogFormat = Literal["auto", "json", "console"]
+# More than any machine has use for: a number beyond it is a mistake.
+MAX_WORKERS = 256
 
 
 class ServingSettings(ServiceSettings):
@@ -88,6 +90,12 @@ class ServingSettings(ServiceSettings):
     host: str
     port: int
     log_format: LogFormat
+    workers: int = Field(
+        1,
+        ge=1,
+        le=MAX_WORKERS,
+        description="Processes that answer at one address; each has its own database connections and caches",
+    )
 
 
 def check_database_url(url: SecretStr) -> SecretStr:
@@ -107,13 +115,13 @@ def variable_name(settings_class: type[BaseSettings], field_name: str) -> str:
     return f"{settings_class.model_config.get('env_prefix', '')}{field_name}".upper()
 
 
-def load(settings_class: type[Settings]) -> Settings:
-    """Read the environment into ``settings_class``.
+def load(settings_class: type[Settings], **given: Any) -> Settings:
+    """Read the environment into ``settings_class``; what is ``given`` by name comes before it.
 
     Raises ``ConfigurationError`` with one sentence per mistake; no sentence contains a value.
     """
     try:
-        return settings_class()
+        return settings_class(**given)
     except ValidationError as error:
         mistakes = error.errors(include_input=False, include_url=False, include_context=False)
     raise ConfigurationError([_sentence(settings_class, mistake["loc"], mistake) for mistake in mistakes])

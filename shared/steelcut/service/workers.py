@@ -1,0 +1,77 @@
+"""One process that serves, or several at one address: what each does at its start, and who looks after them.
+
+With several, the parent only listens for signals and for workers that died; uvicorn's supervisor starts them, replaces
+them, and ends them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from typing import Final
+
+import uvicorn
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.lifespan.on import LifespanOn
+from uvicorn.supervisors import Multiprocess
+
+# A request makes some hundred objects and no cycle: the default of 700 would look for cycles all the time.
+GARBAGE_OBJECTS: Final = 20_000
+
+
+class WorkerConfig(uvicorn.Config):
+    """uvicorn's configuration, which it hands to every worker: also how each of them begins."""
+
+    def load(self) -> None:
+        """Load the application, to be started by ``WorkerLifespan``."""
+        super().load()
+        self.lifespan_class = WorkerLifespan
+
+
+class WorkerLifespan(LifespanOn):
+    """The start of an application in a process that is there for nothing else."""
+
+    async def startup(self) -> None:
+        """Start the application; then settle what the garbage collector is to look at."""
+        end_with_parent()
+        await super().startup()
+        gc.collect()
+        # All that lives until the end: looking through it again and again took time, in pauses.
+        gc.freeze()
+        gc.set_threshold(GARBAGE_OBJECTS, 20, 20)
+
+
+def end_with_parent() -> None:
+    """End this process, in good order, when the one that supervises it is gone without a word (kill -9)."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def wait() -> None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, name="waits for the parent", daemon=True).start()
+
+
+def serve(config: WorkerConfig) -> None:
+    """Serve until a signal ends it. Exits with ``STARTUP_FAILURE`` (3) when the application does not start."""
+    if config.workers > 1:
+        supervisor = Multiprocess(config, sockets=[config.bind_socket()])
+        supervisor.run()
+        # It ends by itself only where a worker could not start.
+        if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
+            sys.exit(STARTUP_FAILURE)
+        return
+    config.load_app()
+    server = uvicorn.Server(config)
+    # What ended it is raised again, and is the exit status; of an interrupt nobody wants a traceback.
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        sys.exit(STARTUP_FAILURE)
