@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib import import_module
 from importlib.metadata import version
+from types import ModuleType
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 from starlette.routing import Route
 
-from auth_service.admin.mounting import mount, open_administration
 from auth_service.metadata import authorization_server_metadata, authorize, jwks
 from auth_service.openapi import describe
 from auth_service.settings import AuthSettings
@@ -43,7 +44,8 @@ def create_app(settings: AuthSettings | None = None, log: Logger | None = None) 
         try:
             async with open_process(settings, log) as process:
                 app.state.process = process
-                app.state.administration = open_administration(process)
+                if process.admin_database is not None:
+                    app.state.administration = _admin().open_administration(process, process.admin_database)
                 yield
         except Refusal as refusal:
             app.state.refusal = refusal
@@ -74,8 +76,14 @@ def create_app(settings: AuthSettings | None = None, log: Logger | None = None) 
     add_docs(app)
     describe(app, settings)
     asgi.install(app, log, first=[token_route])
-    mount(app, settings)
+    if settings.admin_database_url is not None:
+        _admin().mount(app, settings)
     return app
+
+
+def _admin() -> ModuleType:
+    # Only where it is wanted: a process that serves tokens alone starts in two thirds of the time without it.
+    return import_module("auth_service.admin.mounting")
 
 
 async def _database(app: FastAPI) -> str | None:

@@ -24,15 +24,14 @@ if TYPE_CHECKING:
 
     from auth_service.settings import AuthSettings
     from auth_service.state import Process
+    from steelcut.service.postgres import Database
 
 TAG = "administration"
 ROUTERS = (clients.router, secrets.router, resources.router, keys.router, audit.router, usage.router)
 
 
 def mount(app: FastAPI, settings: AuthSettings) -> None:
-    """Add the routes, in a process that has ``AUTH_ADMIN_DATABASE_URL``; others have nothing at this path."""
-    if settings.admin_database_url is None:
-        return
+    """Add the routes. Only for a process that has ``AUTH_ADMIN_DATABASE_URL``; others have nothing at this path."""
     base = admin_base(settings)
     for router in ROUTERS:
         app.include_router(router, prefix=base, tags=[TAG])
@@ -62,11 +61,8 @@ def _methods(path: str) -> list[str]:
     return sorted(set().union(*methods))
 
 
-def open_administration(process: Process) -> Administration | None:
-    """Return the admin API of a process that has one."""
-    database = process.admin_database
-    if database is None:
-        return None
+def open_administration(process: Process, database: Database) -> Administration:
+    """Return the admin API of a process, by its connections as the administrator."""
     return Administration(process, database, Admission.of(process, database), admin_base(process.settings))
 
 
