@@ -46,7 +46,8 @@ DOCUMENT_UP_TO = """
       FROM documents
      WHERE resource = $1 AND key = $2
 """
-RESOURCE_EXISTS = "SELECT EXISTS (SELECT FROM documents WHERE resource = $1)"
+# Not EXISTS, which looks through the table for the first row that comes: for a name without documents, through all.
+RESOURCE_EXISTS = "SELECT (SELECT true FROM documents WHERE resource = $1 ORDER BY key LIMIT 1) IS NOT NULL"
 
 _UPSERT = """
     INSERT INTO documents (resource, key, body, etag) VALUES ($1, $2, $3, $4)
