@@ -13,7 +13,7 @@ from tests.proxy.upstream import Upstream
 from tests.support.databases import Templates
 from tests.support.plain_http import http_client
 from tests.support.system import ACTOR, GRANT, Registered, System, running_system
-from tools.proxies import NotToBeHadError, Program, find
+from tools.programs import NotToBeHadError, Program, find
 
 # As in the examples.
 ORDERS: Final = "https://orders.example.com"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     import socket
 
-    from tools.proxies import Program
+    from tools.programs import Program
 
 EXAMPLE: Final = Path(__file__).parents[2] / "examples" / "proxies" / "nginx.conf"
 STOP_SECONDS: Final = 10

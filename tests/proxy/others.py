@@ -15,7 +15,7 @@ from typing import Final
 from tests.proxy.nginx import STOP_SECONDS
 from tests.support.system import listen
 from tests.support.wire import exchange
-from tools.proxies import NotToBeHadError, Program, find
+from tools.programs import NotToBeHadError, Program, find
 
 EXAMPLES: Final = Path(__file__).parents[2] / "examples" / "proxies"
 START_SECONDS: Final = 20

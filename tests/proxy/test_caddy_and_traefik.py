@@ -1,6 +1,6 @@
 """Caddy and Traefik before a service that knows nothing of tokens, where they are installed.
 
-`make test` brings nginx alone. For these, once: `.venv/bin/python tools/proxies.py caddy`; Traefik on the PATH.
+`make test` brings nginx alone. For these, once: `.venv/bin/python tools/programs.py caddy`; Traefik on the PATH.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tests.proxy.nginx import address
 from tests.proxy.upstream import Upstream
 from tests.support.system import Registered, System, listen, serving
 from tests.support.wire import Answer, exchange
-from tools.proxies import Program
+from tools.programs import Program
 
 # What stands between the words of a header's name for a server that knows letters and digits only.
 SEPARATORS: Final = b"-_.!#$%&'*+^`|~"

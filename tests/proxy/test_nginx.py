@@ -23,7 +23,7 @@ from tests.support.issuer import TinyIssuer, url_of
 from tests.support.plain_http import http_client
 from tests.support.system import Log, Registered, System, listen, serving
 from tests.support.wire import Answer, exchange
-from tools.proxies import Program
+from tools.programs import Program
 
 
 @dataclass

@@ -1,6 +1,6 @@
-"""Find a proxy, or bring Debian's package of it into the environment: no root, nothing installed.
+"""Find a program that tests or benchmarks need, or bring Debian's package of it: no root, nothing installed.
 
-Usage: python tools/proxies.py nginx | caddy | traefik
+Usage: python tools/programs.py nginx | caddy | traefik | wrk
 
 Prints the path of the program. What the machine has already is taken as it is. Otherwise apt-get, with lists and a
 cache of its own, brings the package and what it needs and the machine lacks; `make clean` takes it away again.
@@ -21,7 +21,9 @@ from typing import Final
 SECONDS: Final = 120
 # Programs for administrators are not on everybody's PATH.
 MORE_PLACES: Final = ("/usr/local/sbin", "/usr/sbin", "/sbin")
-VERSION_ARGUMENT: Final = {"nginx": "-v", "caddy": "version", "traefik": "version"}
+VERSION_ARGUMENT: Final = {"nginx": "-v", "caddy": "version", "traefik": "version", "wrk": "-v"}
+# wrk takes the question for a mistake: it answers, adds how it is used, and exits with 1.
+VERSION_STATUS: Final = {"wrk": 1}
 NOT_IN_DEBIAN: Final = ("traefik",)
 
 
@@ -39,8 +41,11 @@ class Program:
     def version(self) -> str:
         """Return what it says of itself. Raises ``NotToBeHadError`` when it does not run."""
         command = [str(self.path), VERSION_ARGUMENT[self.path.name]]
-        done = _run(command, {**os.environ, **self.environment})
-        return (done.stdout + done.stderr).strip()
+        status = VERSION_STATUS.get(self.path.name, 0)
+        done = _run(command, {**os.environ, **self.environment}, status)
+        said = (done.stdout + done.stderr).strip()
+        # What follows a failure is not about the version.
+        return said.partition("\n")[0].strip() if status else said
 
 
 def find(name: str, *, bring: bool = True) -> Program:
@@ -61,7 +66,7 @@ def find(name: str, *, bring: bool = True) -> Program:
     try:
         if not root.is_dir():
             if not bring:
-                raise NotToBeHadError(f"{name} is not here; `python tools/proxies.py {name}` brings it")
+                raise NotToBeHadError(f"{name} is not here; `python tools/programs.py {name}` brings it")
             _bring_once(name, root)
     except OSError as fault:
         raise NotToBeHadError(f"{name} is not installed, and cannot be brought: {fault}") from None
@@ -114,21 +119,26 @@ def _program(name: str, root: Path) -> Program:
     raise NotToBeHadError(f"the packages hold no program {name}")
 
 
-def _run(command: list[str], environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def _run(
+    command: list[str], environment: dict[str, str] | None = None, status: int = 0
+) -> subprocess.CompletedProcess[str]:
     try:
-        return subprocess.run(
+        done = subprocess.run(
             command,
-            check=True,
+            check=False,
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,
             timeout=SECONDS,
             env=environment or {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"},
         )
+        if done.returncode != status:
+            done.check_returncode()
     except (OSError, subprocess.SubprocessError) as fault:
         lines = (getattr(fault, "stderr", None) or str(fault)).strip().splitlines()
         said = lines[-1] if lines else "it said nothing"
         raise NotToBeHadError(f"{Path(command[0]).name} failed, perhaps without a network: {said}") from None
+    return done
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Where the proxies of the tests come from: the machine, or Debian's packages without root."""
+"""Where the programs come from that tests and benchmarks start: the machine, or Debian's packages without root."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import proxies
-from tools.proxies import NotToBeHadError, find
+from tools.programs import NotToBeHadError, find
 
 APT_GET = """#!/bin/sh
 for word in "$@"; do
@@ -36,7 +35,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     programs = tmp_path / "bin"
     programs.mkdir()
     monkeypatch.setenv("PATH", str(programs))
-    monkeypatch.setattr(proxies, "MORE_PLACES", ())
+    monkeypatch.setattr("tools.programs.MORE_PLACES", ())
     monkeypatch.setattr(sys, "prefix", str(tmp_path / "environment"))
     return programs
 
@@ -64,6 +63,12 @@ def test_debian_packages_are_brought_once(machine: Path) -> None:
     assert find("caddy").version() == "v2"
     put(machine, "apt-get", OFFLINE)
     assert find("caddy").version() == find("caddy", bring=False).version() == "v2"
+
+
+def test_a_version_without_what_was_said_besides(machine: Path) -> None:
+    """What wrk says of its use, since it takes the question for a mistake, is left out."""
+    put(machine, "wrk", "#!/bin/sh\necho 'wrk 4.1.0'; echo 'Usage: wrk'; exit 1\n")
+    assert find("wrk").version() == "wrk 4.1.0"
 
 
 @pytest.mark.parametrize(
