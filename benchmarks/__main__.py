@@ -1,4 +1,4 @@
-"""Run all of it: ``python -m benchmarks [--json FILE]``."""
+"""Run all of it, or what ``--only`` names: ``python -m benchmarks``."""
 
 from __future__ import annotations
 
@@ -7,57 +7,174 @@ import asyncio
 import sys
 import tempfile
 import warnings
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import orjson
 
-from benchmarks import counting, imports, library, slow_hashes, throughput
+from benchmarks import cores, counting, imports, library, slow_hashes, throughput
+from benchmarks.pairs import Bench, Plan, Side
 from benchmarks.processes import fleet
-from benchmarks.table import Row, document, machine, show
+from benchmarks.steelcut_system import steelcut
+from benchmarks.table import Row, document, machine, show, show_sides
+from benchmarks.wrk import LoadError
 from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres
 from tests.support.databases import Templates
+from tools.programs import NotToBeHadError, find
+
+QUICK: Final = Plan(pairs=2, seconds=1, warm_up_seconds=1)
 
 
-async def _shown(title: str, figures: AsyncIterator[Row], parts: dict[str, Sequence[Row]]) -> None:
-    parts[title] = [row async for row in figures]
-    show(title, parts[title])
+@dataclass
+class Results:
+    """What was measured so far."""
+
+    parts: dict[str, Sequence[Row]] = field(default_factory=dict)
+    sides: dict[str, Sequence[Side]] = field(default_factory=dict)
+
+    async def take(self, title: str, figures: AsyncIterator[Row]) -> None:
+        """Take a part and show it."""
+        self.parts[title] = [row async for row in figures]
+        show(title, self.parts[title])
+
+    @property
+    def missed(self) -> list[Row]:
+        """The figures that miss their targets."""
+        return [row for rows in self.parts.values() for row in rows if row.missed]
 
 
-async def _run(postgres: EmbeddedPostgres, directory: Path) -> dict[str, Sequence[Row]]:
-    templates = Templates(postgres)
-    await asyncio.to_thread(templates.migrate)
-    parts: dict[str, Sequence[Row]] = {}
+async def _slow_hashes(results: Results, postgres: EmbeddedPostgres, templates: Templates) -> None:  # noqa: ARG001
     async with fleet(await templates.clone()) as running:
-        await _shown("Requests, 16 connections, one worker", throughput.measure(running), parts)
-        await _shown("Secrets from other servers, one connection", slow_hashes.measure(running), parts)
-    await _shown(
-        "Costs of a request besides time", counting.measure(postgres, await templates.clone()), parts
-    )
-    await _shown("Callers and guards, in one process", library.measure(), parts)
-    await _shown("Imports", imports.measure(templates, directory), parts)
-    return parts
+        await results.take("Secrets from other servers, one connection", slow_hashes.measure(running))
 
 
-def main() -> int:
-    """Measure, show, and fail when a target is missed."""
-    parser = argparse.ArgumentParser(
-        prog="make bench", description="Steelcut's benchmarks, as ratios in one run."
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there, too")
-    options = parser.parse_args()
-    described = machine()
+async def _counting(results: Results, postgres: EmbeddedPostgres, templates: Templates) -> None:
+    figures = counting.measure(postgres, await templates.clone())
+    await results.take("Costs of a request besides time", figures)
+
+
+async def _library(results: Results, postgres: EmbeddedPostgres, templates: Templates) -> None:  # noqa: ARG001
+    await results.take("Callers and guards, in one process", library.measure())
+
+
+async def _imports(results: Results, postgres: EmbeddedPostgres, templates: Templates) -> None:
+    # Beside the cluster, where who PostgreSQL runs as may come in.
+    with tempfile.TemporaryDirectory(dir=postgres.directory.parent) as directory:
+        await results.take("Imports", imports.measure(templates, Path(directory)))
+
+
+PARTS: Final = {
+    "slow_hashes": _slow_hashes,
+    "counting": _counting,
+    "library": _library,
+    "imports": _imports,
+}
+
+
+async def _in_turns(bench: Bench, names: Sequence[str], results: Results) -> None:
+    async with steelcut(bench.wrk) as system:
+        async for measured in throughput.measure(bench, system, names):
+            title = f"{measured.sides[0].name}: {bench.plan.connections} connections, one worker"
+            results.sides[title] = measured.sides
+            results.parts[title] = measured.rows()
+            show_sides(title, measured.sides, measured.comparisons)
+            if targets := [row for row in measured.rows() if row.target]:
+                show("Targets", targets)
+
+
+def _load(plan: Plan, names: Sequence[str], results: Results) -> None:
+    """Measure what needs wrk, with the cores divided."""
+    with cores.divided() as division:
+        bench = Bench(find("wrk"), division, plan)
+        minutes = throughput.duration(bench, names) / 60
+        where = division.note if division else cores.NOTHING_PINNED
+        _say(
+            f"{plan.pairs} windows of {plan.seconds} s for each side, in turns, about {minutes:.0f} min; {where}."
+        )
+        asyncio.run(_in_turns(bench, names, results))
+
+
+def _others(names: Sequence[str], results: Results) -> None:
+    async def measure(postgres: EmbeddedPostgres) -> None:
+        templates = Templates(postgres)
+        await asyncio.to_thread(templates.migrate)
+        for name in names:
+            await PARTS[name](results, postgres, templates)
+
     with tempfile.TemporaryDirectory() as directory:
         # Under root the server runs as nobody, who must come in.
         Path(directory).chmod(0o755)
         with EmbeddedPostgres(Path(directory) / "postgres") as postgres:
-            parts = asyncio.run(_run(postgres, Path(directory)))
+            asyncio.run(measure(postgres))
+
+
+def _options() -> argparse.Namespace:
+    names = [*throughput.MEASUREMENTS, *PARTS]
+    parser = argparse.ArgumentParser(
+        prog="make bench",
+        description="Steelcut's benchmarks, as ratios in one run.",
+        epilog=f"What can be named: {', '.join(names)}.",
+    )
+    parser.add_argument(
+        "--only", metavar="NAME,…", type=_several(names), default=[], help="measure only these"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="two short windows of each, without the other parts"
+    )
+    parser.add_argument("--pairs", type=_at_least_one, default=None, help="windows of each side (5)")
+    parser.add_argument("--seconds", type=_at_least_one, default=None, help="length of a window (10)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there, too")
+    return parser.parse_args()
+
+
+def _several(names: Sequence[str]) -> Callable[[str], list[str]]:
+    def several(text: str) -> list[str]:
+        wanted = text.split(",")
+        if unknown := [name for name in wanted if name not in names]:
+            raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(names)}")
+        return wanted
+
+    return several
+
+
+def _at_least_one(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
+    return int(text)
+
+
+def _say(sentence: str) -> None:
+    sys.stderr.write(f"{sentence}\n")
+
+
+def main() -> int:
+    """Measure, show, and fail when a target is missed or nothing can be measured."""
+    options = _options()
+    plan = QUICK if options.quick else Plan()
+    plan = Plan(options.pairs or plan.pairs, options.seconds or plan.seconds, plan.warm_up_seconds)
+    loads = [name for name in throughput.MEASUREMENTS if name in options.only or not options.only]
+    parts = [name for name in PARTS if name in options.only or not (options.only or options.quick)]
+    described = machine()
+    results = Results()
+    try:
+        if loads:
+            _load(plan, loads, results)
+    except (LoadError, NotToBeHadError) as fault:
+        _say(f"{fault}.")
+        return 1
+    if parts:
+        _others(parts, results)
     if options.json:
-        options.json.write_bytes(orjson.dumps(document(described, parts), option=orjson.OPT_INDENT_2) + b"\n")
-    missed = [row for rows in parts.values() for row in rows if row.missed]
-    for row in missed:
-        sys.stderr.write(f"Missed: {row.subject}, {row.figure}: {row.value:.3g} {row.unit}, {row.target}.\n")
-    return 1 if missed else 0
+        written = orjson.dumps(
+            document(described, results.parts, results.sides),
+            option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS,
+        )
+        options.json.write_bytes(written + b"\n")
+    for row in results.missed:
+        _say(f"Missed: {row.subject}, {row.figure}: {row.value:.3g} {row.unit}, {row.target}.")
+    return 1 if results.missed else 0
 
 
 if __name__ == "__main__":

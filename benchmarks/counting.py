@@ -10,9 +10,8 @@ import asyncpg
 import httpx
 from fastapi import FastAPI
 
-from benchmarks.load import load
+from benchmarks.load import load, token_request
 from benchmarks.table import Row
-from benchmarks.throughput import token_request
 from steelcut.service.connecting import database_of
 from tests.support.system import DOCUMENT, RESOURCE, System, running_system
 

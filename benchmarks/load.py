@@ -1,4 +1,4 @@
-"""A load generator: connections that each send one request after the other, over plain sockets."""
+"""A small load for what is not measured in requests per second: so many requests, over plain sockets."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
+if TYPE_CHECKING:
+    from tests.support.system import Registered
+
 # A server that does not answer for so long ends the run.
-_PATIENCE_SECONDS = 20.0
+_PATIENCE_SECONDS = 60.0
 _LENGTH = b"content-length: "
 
 
@@ -21,11 +24,6 @@ class Measured:
 
     duration: float
     seconds: Sequence[float]
-
-    @property
-    def per_second(self) -> float:
-        """Requests per second, over all connections."""
-        return len(self.seconds) / self.duration
 
     def percentile(self, share: float) -> float:
         """Return how many milliseconds the quickest ``share`` (0 to 1) of the requests took at most."""
@@ -40,10 +38,9 @@ def together(parts: Sequence[Measured]) -> Measured:
 class _Caller(asyncio.Protocol):
     """One connection."""
 
-    def __init__(self, request: bytes, until: float, count: int, taken: list[float]) -> None:
+    def __init__(self, request: bytes, count: int, taken: list[float]) -> None:
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._request = request
-        self._until = until
         self._left = count
         self._taken = taken
         self._received = b""
@@ -64,7 +61,7 @@ class _Caller(asyncio.Protocol):
         if b" 200 " not in head[:16]:
             self.done.set_exception(RuntimeError(f"not answered: {self._received[:300]!r}"))
             self._transport.abort()
-        elif now < self._until and self._left:
+        elif self._left:
             self._send()
         else:
             self.done.set_result(None)
@@ -85,10 +82,8 @@ def _length(head: bytes) -> int:
     return int(value or 0)
 
 
-async def load(
-    url: str, request: bytes, *, connections: int = 1, seconds: float = 60.0, count: int = 0
-) -> Measured:
-    """Send ``request`` to the host and port of ``url``, for ``seconds`` or ``count`` times on each connection.
+async def load(url: str, request: bytes, *, count: int) -> Measured:
+    """Send ``request`` to the host and port of ``url``, ``count`` times on one connection.
 
     Raises ``RuntimeError`` for any answer but 200.
     """
@@ -96,17 +91,18 @@ async def load(
     taken: list[float] = []
     begin = time.perf_counter()
     loop = asyncio.get_running_loop()
-    callers = []
-    for _ in range(connections):
-        _, caller = await loop.create_connection(
-            lambda: _Caller(request, begin + seconds, count or -1, taken),
-            parts.hostname or "",
-            parts.port or 80,
-        )
-        callers.append(caller)
-    async with asyncio.timeout(seconds + _PATIENCE_SECONDS):
-        await asyncio.gather(*(caller.done for caller in callers))
+    _, caller = await loop.create_connection(
+        lambda: _Caller(request, count, taken), parts.hostname or "", parts.port or 80
+    )
+    async with asyncio.timeout(_PATIENCE_SECONDS):
+        await caller.done
     return Measured(time.perf_counter() - begin, sorted(taken))
+
+
+def token_request(client: Registered) -> bytes:
+    """Return a token request as most libraries send it."""
+    header = client.basic._auth_header  # noqa: SLF001 - httpx has no other name for it
+    return http("POST", "/token", f"Authorization: {header}", body="grant_type=client_credentials")
 
 
 def http(method: str, path: str, *headers: str, body: str = "") -> bytes:

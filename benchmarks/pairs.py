@@ -10,8 +10,8 @@ import asyncio
 import statistics
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks import wrk
 from benchmarks.consumption import consumption
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from benchmarks.traffic import Traffic
     from tools.programs import Program
 
-# What a server leaves for later, as a batch of audit events, is done by then, and counted in its own window.
-SETTLE_SECONDS: Final = 0.8
+# What a server with a database leaves for later, as a batch of audit events, is done by then, and counted in its own
+# window.
+SETTLE_SECONDS: Final = 0.7
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,23 @@ class Side:
         """Return how many statements, or rows, there were for each request, over all windows."""
         return sum(count(window.statements) for window in self.windows) / self.requests
 
+    def figures(self) -> dict[str, Any]:
+        """Return all of it as JSON values: the medians, and each window."""
+        return {
+            "name": self.name,
+            "per_second": self.per_second,
+            "p50_seconds": self.median(lambda window: window.load.p50),
+            "p99_seconds": self.median(lambda window: window.load.p99),
+            "cpu_us": self.cpu_us,
+            "database_cpu_us": self.database_cpu_us,
+            "megabytes_per_second": self.megabytes_per_second,
+            "queries_per_request": self.per_request(lambda statements: statements.reads),
+            "rows_written_per_request": self.per_request(lambda statements: statements.rows_written),
+            "resident_bytes": list(self.resident_bytes),
+            "failed": self.failed,
+            "windows": [asdict(window) for window in self.windows],
+        }
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -192,7 +210,7 @@ class _Turns:
             raise wrk.LoadError(
                 f"{self._name} answered by {dict(load.statuses)}, and not by {expected} alone"
             )
-        await asyncio.sleep(SETTLE_SECONDS)
+        await self._settle()
         self._resident_before = consumption(self._target.pids).resident_bytes
 
     async def take(self) -> None:
@@ -202,7 +220,7 @@ class _Turns:
         of_database = consumption([database.pid]).cpu_seconds if database else 0.0
         of_server = consumption(self._target.pids).cpu_seconds
         load = await self._load(self._bench.plan.seconds)
-        await asyncio.sleep(SETTLE_SECONDS)
+        await self._settle()
         self._windows.append(
             Window(
                 load,
@@ -216,6 +234,10 @@ class _Turns:
         """Return what was seen."""
         after = consumption(self._target.pids).resident_bytes
         return Side(self._name, self._windows, (self._resident_before, after))
+
+    async def _settle(self) -> None:
+        if self._target.database is not None:
+            await asyncio.sleep(SETTLE_SECONDS)
 
     async def _load(self, seconds: float, *, count_statuses: bool = False) -> wrk.Load:
         load = await wrk.run(

@@ -1,4 +1,4 @@
-"""The services as processes of their own, one uvicorn worker each, and a PostgreSQL that keeps what it is told."""
+"""Servers as processes of their own, their logs in files: the two services, and whatever else is measured."""
 
 from __future__ import annotations
 
@@ -9,48 +9,42 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import httpx
-import orjson
 
-from benchmarks.load import http
 from tests.lifecycle.key_operator import new_master_key
 from tests.support.databases import Databases
-from tests.support.system import GRANT, RESOURCE, Registered, seed
+from tests.support.system import GRANT, Registered, seed
 
 _START_SECONDS = 60.0
+_STOP_SECONDS = 20.0
 _OURS = ("AUTH_", "RESOURCE_", "STEELCUT_")
+_NOT_READY = httpx.codes.SERVICE_UNAVAILABLE
 
 
 @dataclass(frozen=True)
 class Fleet:
-    """Both services, with a client that may read the example document."""
+    """Both services, each one process, with a client that may read the example document."""
 
     auth: str
+    auth_pid: int
     resource: str
+    resource_pid: int
     databases: Databases
     client: Registered
 
-    async def document_request(self) -> bytes:
-        """Return a protected GET with a fresh token."""
-        return http("GET", f"/{RESOURCE}", await self._bearer())
-
-    async def verify_request(self) -> bytes:
-        """Return what a proxy asks for a request with a fresh token."""
-        return http("GET", f"/verify?resource={RESOURCE}&scope=read", await self._bearer())
-
-    async def _bearer(self) -> str:
+    async def bearer(self) -> str:
+        """Return the value of an ``Authorization`` header, with a fresh token."""
         async with httpx.AsyncClient(trust_env=False) as client:
             answer = await client.post(f"{self.auth}/token", data=GRANT, auth=self.client.basic)
-        token = answer.json()["access_token"]
-        return f"Authorization: Bearer {token}"
+        return f"Bearer {answer.raise_for_status().json()['access_token']}"
 
 
 @contextlib.asynccontextmanager
 async def fleet(databases: Databases) -> AsyncIterator[Fleet]:
-    """Run both services."""
+    """Run both services as ``python -m auth_service`` and ``python -m resource_service``, by their default settings."""
     auth_port, resource_port = free_port(), free_port()
     auth, resource = (f"http://127.0.0.1:{port}" for port in (auth_port, resource_port))
     master_key = new_master_key()
@@ -67,62 +61,65 @@ async def fleet(databases: Databases) -> AsyncIterator[Fleet]:
         "RESOURCE_PORT": str(resource_port),
         "RESOURCE_DATABASE_URL": databases.resource.runtime,
     }
+    python = (sys.executable, "-m")
     async with (
-        running("auth_service", f"{auth}/readyz", of_auth),
-        running("resource_service", f"{resource}/readyz", of_resource),
+        running([*python, "auth_service"], f"{auth}/readyz", of_auth) as auth_pid,
+        running([*python, "resource_service"], f"{resource}/readyz", of_resource) as resource_pid,
     ):
-        yield Fleet(auth, resource, databases, client)
+        yield Fleet(auth, auth_pid, resource, resource_pid, databases, client)
 
 
 @contextlib.asynccontextmanager
-async def floor_of(url: str, request: bytes) -> AsyncIterator[str]:
-    """Run a bare application that answers what the service at ``url`` answers to ``request``; give its URL."""
-    answer = await _answer(url, request)
-    port = free_port()
-    floor = f"http://127.0.0.1:{port}"
-    environment = {"FLOOR_PORT": str(port), "FLOOR_ANSWER": orjson.dumps(answer).decode()}
-    async with running("benchmarks.floor", floor, environment):
-        yield floor
+async def running(
+    command: Sequence[str],
+    probe: str,
+    environment: Mapping[str, str] | None = None,
+    *,
+    given: bytes = b"",
+    folder: str | None = None,
+) -> AsyncIterator[int]:
+    """Run ``command`` in ``folder``, with ``given`` as its standard input, and give its process id.
 
-
-@contextlib.asynccontextmanager
-async def running(module: str, probe: str, environment: dict[str, str]) -> AsyncIterator[None]:
-    """Run ``python -m module`` and wait until ``probe`` answers well."""
+    It is ready when it answers at the URL ``probe``, whatever but 503. Raises ``RuntimeError``, with the end of its
+    log, when it does not.
+    """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
-    with tempfile.TemporaryFile() as log:
+    with tempfile.TemporaryFile() as log, tempfile.TemporaryFile() as read:
+        read.write(given)
+        read.seek(0)
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", module), env=kept | environment, stdout=log, stderr=log
+            *command, env={**kept, **(environment or {})}, stdin=read, stdout=log, stderr=log, cwd=folder
         )
         try:
-            await _until_ready(probe, process)
-            yield
+            if not await _is_ready(probe, process):
+                log.seek(0)
+                said = log.read()[-1000:].decode(errors="replace")
+                raise RuntimeError(f"{' '.join(command[:4])} does not answer at {probe}. It said: {said}")
+            yield process.pid
         finally:
-            if process.returncode is None:
-                process.terminate()
-            await process.wait()
+            await _stop(process)
 
 
-async def _until_ready(probe: str, process: asyncio.subprocess.Process) -> None:
+async def _is_ready(probe: str, process: asyncio.subprocess.Process) -> bool:
     deadline = time.monotonic() + _START_SECONDS
     async with httpx.AsyncClient(trust_env=False) as client:
         while time.monotonic() < deadline and process.returncode is None:
             with contextlib.suppress(httpx.TransportError):
-                if (await client.get(probe)).is_success:
-                    return
+                if (await client.get(probe)).status_code != _NOT_READY:
+                    return True
             await asyncio.sleep(0.02)
-    raise RuntimeError(f"{probe} does not answer")
+    return False
 
 
-async def _answer(url: str, request: bytes) -> dict[str, object]:
-    head, _, body = request.decode().partition("\r\n\r\n")
-    first, *lines = head.split("\r\n")
-    method, path, _ = first.split(" ")
-    headers = dict(line.split(": ", 1) for line in lines)
-    headers.pop("Host")
-    async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
-        answer = await client.request(method, path, headers=headers, content=body)
-    answer.raise_for_status()
-    return {"headers": answer.headers.multi_items(), "body": answer.text}
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.terminate()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_STOP_SECONDS):
+                await process.wait()
+    if process.returncode is None:
+        process.kill()
+    await process.wait()
 
 
 def free_port() -> int:

@@ -13,9 +13,8 @@ import bcrypt
 
 from auth_service.transfer.records import item
 from auth_service.transfer.writing import take
-from benchmarks.load import load, together
+from benchmarks.load import load, together, token_request
 from benchmarks.table import Row
-from benchmarks.throughput import token_request
 from tests.support.foreign import SALT, SECRET, old_client
 from tests.support.system import ACTOR, Registered, as_owner
 

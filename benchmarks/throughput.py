@@ -1,67 +1,144 @@
-"""`POST /token` and the protected GET beside a bare application, and `/verify` beside that GET: how many a second."""
+"""The services beside bare applications, and one answer beside another: what is measured, with its targets."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
-from benchmarks.load import Measured, http, load, together
-from benchmarks.processes import floor_of
+from benchmarks import population
+from benchmarks.baselines import bare
+from benchmarks.pairs import Bench, Comparison, Side, Subject, measure_in_turns
+from benchmarks.steelcut_system import Steelcut, asking_as
 from benchmarks.table import Row
-from tests.support.system import Registered
+from benchmarks.traffic import Traffic
+from tests.support.system import DOCUMENT
 
 if TYPE_CHECKING:
-    from benchmarks.processes import Fleet
+    from tests.support.system import Registered
 
-CONNECTIONS = 16
-ROUNDS = 4
-ROUND_SECONDS = 1.5
-WARM_UP_SECONDS = 1.0
-
-
-def token_request(client: Registered) -> bytes:
-    """Return a token request as most libraries send it."""
-    header = client.basic._auth_header  # noqa: SLF001 - httpx has no other name for it
-    return http("POST", "/token", f"Authorization: {header}", body="grant_type=client_credentials")
+# How many times its median the slowest of a hundred requests may take.
+P99_OF_P50: Final = 3.0
+# A client or a key that is read again now and then, as its age wants it, is no query per request.
+SELDOM: Final = 0.01
+KIB: Final = 1024
 
 
-async def measure(fleet: Fleet) -> AsyncIterator[Row]:
-    """Measure each request in turns with what it is compared to: what disturbs one disturbs the other."""
-    for name, url, request in (
-        ("POST /token", fleet.auth, token_request(fleet.client)),
-        ("GET document", fleet.resource, await fleet.document_request()),
-    ):
-        async with AsyncExitStack() as stack:
-            floor = await stack.enter_async_context(floor_of(url, request))
-            service, bare = await _in_turns((url, request), (floor, request))
-        for row in (*_rows(name, service), *_rows(f"{name}, bare application", bare)):
-            yield row
-        yield Row(name, "share of the bare application's requests", service.per_second / bare.per_second, "×")
-    verify, document = await _in_turns(
-        (fleet.resource, await fleet.verify_request()), (fleet.resource, await fleet.document_request())
+@dataclass(frozen=True)
+class Measurement:
+    """A subject of ours and what it is beside; each of these with its target, a ratio of requests per second.
+
+    ``reads_per_request`` is the target for the queries that a request makes, ``bounded_p99`` whether there is one for
+    p99; None and False where nothing is demanded.
+    """
+
+    subjects: Callable[[Steelcut], Sequence[Subject]]
+    at_least: Sequence[float | None]
+    reads_per_request: float | None = None
+    bounded_p99: bool = False
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What came of a measurement."""
+
+    measurement: Measurement
+    sides: Sequence[Side]
+
+    @property
+    def comparisons(self) -> Sequence[Comparison]:
+        """Ours beside each of the others."""
+        return [Comparison(self.sides[0], other) for other in self.sides[1:]]
+
+    def rows(self) -> list[Row]:
+        """Return the figures that have targets, or may have one."""
+        ours = self.sides[0]
+        rows = [
+            Row(ours.name, f"share of {each.other.name}", each.ratio, "×", at_least=target)
+            for each, target in zip(self.comparisons, self.measurement.at_least, strict=True)
+        ]
+        p50, p99 = (ours.median(lambda window: window.load.p50), ours.median(lambda window: window.load.p99))
+        bound = P99_OF_P50 if self.measurement.bounded_p99 else None
+        rows.append(Row(ours.name, "p99 beside p50", p99 / p50, "×", at_most=bound))
+        reads = ours.per_request(lambda statements: statements.reads)
+        rows.append(Row(ours.name, "queries per request", reads, at_most=self.measurement.reads_per_request))
+        return rows
+
+
+def _tokens(steelcut: Steelcut) -> Sequence[Subject]:
+    return steelcut.token(), *_signing(steelcut.fleet.client)
+
+
+def _tokens_of_many(steelcut: Steelcut) -> Sequence[Subject]:
+    return steelcut.token_of_many(), *_signing(steelcut.fleet.client)
+
+
+def _signing(client: Registered) -> Sequence[Subject]:
+    async def prepare() -> tuple[Mapping[str, Any], Traffic]:
+        return {}, asking_as(client)
+
+    return bare("bare: PyJWT signs", "sign", prepare), bare(
+        "bare: cryptography signs", "sign_directly", prepare
     )
-    for row in _rows("GET /verify", verify):
-        yield row
-    yield Row(
-        "GET /verify", "share of the protected GET's requests", verify.per_second / document.per_second, "×"
-    )
 
 
-def _rows(name: str, measured: Measured) -> list[Row]:
-    return [
-        Row(name, "requests per second", measured.per_second),
-        Row(name, "p50", measured.percentile(0.5), "ms"),
-        Row(name, "p99", measured.percentile(0.99), "ms"),
-    ]
+def _document(steelcut: Steelcut) -> Sequence[Subject]:
+    return steelcut.document(), _constant(DOCUMENT.decode())
 
 
-async def _in_turns(*sides: tuple[str, bytes]) -> list[Measured]:
-    """Send each request to its URL, in turns, and return what was measured for each."""
-    parts: list[list[Measured]] = [[] for _ in sides]
-    for url, request in sides:
-        await load(url, request, connections=CONNECTIONS, seconds=WARM_UP_SECONDS)
-    for _ in range(ROUNDS):
-        for part, (url, request) in zip(parts, sides, strict=True):
-            part.append(await load(url, request, connections=CONNECTIONS, seconds=ROUND_SECONDS))
-    return [together(part) for part in parts]
+def _document_by_new_tokens(steelcut: Steelcut) -> Sequence[Subject]:
+    async def prepare() -> tuple[Mapping[str, Any], Traffic]:
+        needs = {
+            "jwk": await steelcut.public_key(),
+            "issuer": steelcut.fleet.auth,
+            "audience": steelcut.identifier,
+            "body": DOCUMENT.decode(),
+        }
+        return needs, await steelcut.by_new_tokens()
+
+    return steelcut.document_by_new_tokens(), bare("bare: PyJWT verifies", "verify", prepare)
+
+
+def _unchanged(steelcut: Steelcut) -> Sequence[Subject]:
+    return steelcut.document_unchanged(), steelcut.document()
+
+
+def _forward_auth(steelcut: Steelcut) -> Sequence[Subject]:
+    return steelcut.forward_auth(), _constant("{}")
+
+
+def _of_size(size: int) -> Callable[[Steelcut], Sequence[Subject]]:
+    body = population.document_of(size)
+    return lambda steelcut: (steelcut.document_of(size), _constant(body))
+
+
+def _constant(body: str) -> Subject:
+    async def prepare() -> tuple[Mapping[str, Any], Traffic]:
+        return {"body": body}, Traffic("/")
+
+    return bare("bare: constant answer", "constant", prepare)
+
+
+MEASUREMENTS: Final[Mapping[str, Measurement]] = {
+    "token": Measurement(_tokens, (0.75, None), reads_per_request=SELDOM, bounded_p99=True),
+    "token-of-many": Measurement(_tokens_of_many, (0.40, None), reads_per_request=1 + SELDOM),
+    "document": Measurement(_document, (0.45,)),
+    "document-new-token": Measurement(_document_by_new_tokens, (0.80,)),
+    "document-304": Measurement(_unchanged, (1.0,)),
+    "document-1k": Measurement(_of_size(KIB), (None,)),
+    "document-100k": Measurement(_of_size(100 * KIB), (None,)),
+    "document-1m": Measurement(_of_size(KIB * KIB), (None,)),
+    "forward-auth": Measurement(_forward_auth, (None,)),
+}
+
+
+def duration(bench: Bench, names: Sequence[str]) -> float:
+    """Return how long these measurements take, in seconds, without starting what they need."""
+    return sum(bench.plan.duration(1 + len(MEASUREMENTS[name].at_least)) for name in names)
+
+
+async def measure(bench: Bench, steelcut: Steelcut, names: Sequence[str]) -> AsyncIterator[Measured]:
+    """Measure these, one after the other. Raises ``LoadError`` when a request fails."""
+    for name in names:
+        measurement = MEASUREMENTS[name]
+        yield Measured(measurement, await measure_in_turns(bench, *measurement.subjects(steelcut)))
