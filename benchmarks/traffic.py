@@ -44,7 +44,8 @@ for line in io.lines({file}) do lines[#lines + 1] = line end
 local position, head, tail
 
 function init(arguments)
-   position = tonumber(arguments[1]) % #lines
+   -- One back: before it begins, wrk asks for a request that it only looks at.
+   position = (tonumber(arguments[1]) - 1) % #lines
    local whole, mark = wrk.format(), {mark}
    local from, to = whole:find(mark, 1, true)
    head, tail = whole:sub(1, from - 1), whole:sub(to + 1)

@@ -1,0 +1,103 @@
+"""Turns, ratios, and loads that are not as they should be; without a server."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import orjson
+import pytest
+
+from benchmarks import wrk
+from benchmarks.pairs import (
+    Bench,
+    Comparison,
+    Plan,
+    Side,
+    Subject,
+    Target,
+    Window,
+    measure_in_turns,
+    measure_pairs,
+)
+from benchmarks.statements import Statements
+from benchmarks.traffic import Traffic
+from benchmarks.wrk import LoadError
+from tests.benchmarks.conftest import RESULT
+from tools.programs import Program
+
+PLAN = Plan(pairs=3, seconds=1, warm_up_seconds=1)
+LOAD = wrk.read(RESULT.encode())
+
+
+def subject(name: str, status: int = 200) -> Subject:
+    """A subject that this process stands for."""
+
+    @contextlib.asynccontextmanager
+    async def start() -> AsyncIterator[Target]:
+        yield Target(f"http://{name}", [os.getpid()], Traffic("/", status=status))
+
+    return Subject(name, start)
+
+
+def side(*per_second: float, **options: float) -> Side:
+    """A side whose windows of a second had so many requests."""
+    windows = [
+        Window(replace(LOAD, requests=int(number)), cpu_seconds=options.get("cpu_seconds", 0.5))
+        for number in per_second
+    ]
+    return Side("", windows, (0, 0))
+
+
+async def test_subjects_take_turns(feigned_wrk: Program, tmp_path: Path) -> None:
+    """Ours, other, ours, other, after a warm-up of each; a load is told how many requests went before."""
+    comparison = await measure_pairs(Bench(feigned_wrk, None, PLAN), subject("ours"), subject("other"))
+    sent = (tmp_path / "sent").read_text(encoding="utf-8").splitlines()
+    assert sent == [
+        f"http://{name} {before}" for before in (0, 500, 1000, 1500) for name in ("ours", "other")
+    ]
+    assert (comparison.ours.requests, comparison.other.requests) == (1500, 1500)
+    assert comparison.ratios == [1, 1, 1]
+    assert comparison.ours.resident_bytes[0] > 0
+
+
+async def test_another_status_ends_it(feigned_wrk: Program) -> None:
+    """Answers of 200 are not what a conditional request was to measure."""
+    with pytest.raises(LoadError, match=r"ours answered by \{200: 500}, and not by 304 alone"):
+        await measure_in_turns(Bench(feigned_wrk, None, PLAN), subject("ours", status=304))
+
+
+async def test_a_failed_request_ends_it(feigned_wrk: Program, tmp_path: Path) -> None:
+    """Figures of a server that refuses mean nothing."""
+    result = orjson.loads(RESULT)
+    result["errors"]["timeout"] = 2
+    (tmp_path / "result.json").write_bytes(orjson.dumps(result))
+    with pytest.raises(LoadError, match="ours: 2 of 500 requests failed"):
+        await measure_in_turns(Bench(feigned_wrk, None, PLAN), subject("ours"))
+
+
+def test_the_ratio_is_the_median_of_the_pairs() -> None:
+    """A pair that was disturbed on one side does not move it, as it would the ratio of the medians."""
+    comparison = Comparison(side(100, 300, 150), side(200, 400, 200))
+    assert comparison.ratios == [0.5, 0.75, 0.75]
+    assert comparison.ratio == 0.75
+
+
+def test_processor_time_is_per_request() -> None:
+    """Half a second for 1,000 requests is 500 µs each."""
+    assert side(1000, 1000, 10, cpu_seconds=0.5).cpu_us == 500
+
+
+def test_statements_are_per_request_over_all_windows() -> None:
+    """What is asked once in a while is not lost in a median."""
+    windows = [Window(LOAD, 0, 0, Statements(reads=reads)) for reads in (0, 0, 15)]
+    assert Side("", windows, (0, 0)).per_request(lambda statements: statements.reads) == 0.01
+    assert Side("", windows, (0, 0)).figures()["queries_per_request"] == 0.01
+
+
+def test_how_long_it_takes_is_said_before() -> None:
+    """Five windows of ten seconds and a warm-up, for each of two."""
+    assert 2 * (5 * 10 + 2) <= Plan().duration(2) <= 2 * (5 * 11 + 3)
