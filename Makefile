@@ -28,7 +28,7 @@ unexport PYTHONDONTWRITEBYTECODE
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help run test coverage bench check docs format lock compose-test env clean
+.PHONY: help run test coverage bench bench-page check docs format lock compose-test env clean
 
 help: ## this list
 	@awk -F ': .*## |: ## ' '/^[a-z-]+:.* ## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -44,6 +44,9 @@ coverage: $(installed) ## the tests, and which lines they never reach; a third s
 
 bench: $(installed) ## the benchmarks, half an hour; ARGS=--quick two minutes; ARGS='--only token,document --json FILE'
 	@$(bin)/python -m benchmarks $(ARGS)
+
+bench-page: $(documentable) ## put a recorded run into docs/performance.md: ARGS=benchmarks/results/FILE
+	@$(bin)/python -m benchmarks.page $(ARGS)
 
 check: $(installed) ## the lock, format, lint, types and import arrows
 	@$(bin)/python tools/lock.py check

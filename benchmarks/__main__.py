@@ -8,14 +8,14 @@ import sys
 import tempfile
 import warnings
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
 from benchmarks import cores, counting, imports, library, slow_hashes, throughput
-from benchmarks.pairs import Bench, Plan, Side
+from benchmarks.pairs import Bench, Plan
 from benchmarks.processes import fleet
 from benchmarks.steelcut_system import steelcut
 from benchmarks.table import Row, document, machine, show, show_sides
@@ -24,6 +24,8 @@ from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres
 from tests.support.databases import Templates
 from tools.programs import NotToBeHadError, find
 
+# From here on others disturb more than what ratios within one run even out.
+BUSY_CORES: Final = 0.1
 QUICK: Final = Plan(pairs=2, seconds=1, warm_up_seconds=1)
 
 
@@ -32,7 +34,8 @@ class Results:
     """What was measured so far."""
 
     parts: dict[str, Sequence[Row]] = field(default_factory=dict)
-    sides: dict[str, Sequence[Side]] = field(default_factory=dict)
+    in_turns: dict[str, Any] = field(default_factory=dict)
+    machine: dict[str, Any] = field(default_factory=machine)
 
     async def take(self, title: str, figures: AsyncIterator[Row]) -> None:
         """Take a part and show it."""
@@ -75,13 +78,19 @@ PARTS: Final = {
 
 async def _in_turns(bench: Bench, names: Sequence[str], results: Results) -> None:
     async with steelcut(bench.wrk) as system:
+        results.machine["postgresql"] = await system.postgresql_version()
         async for measured in throughput.measure(bench, system, names):
             title = f"{measured.sides[0].name}: {bench.plan.connections} connections, one worker"
-            results.sides[title] = measured.sides
+            results.in_turns[measured.name] = measured.figures()
             results.parts[title] = measured.rows()
             show_sides(title, measured.sides, measured.comparisons)
             if targets := [row for row in measured.rows() if row.target]:
                 show("Targets", targets)
+            if measured.strangers > BUSY_CORES:
+                _say(
+                    f"Other processes kept {measured.strangers:.1f} cores busy meanwhile: believe the ratio by CPU"
+                    " rather than the one of requests, and repeat it on a quiet machine."
+                )
 
 
 def _load(plan: Plan, names: Sequence[str], results: Results) -> None:
@@ -93,6 +102,7 @@ def _load(plan: Plan, names: Sequence[str], results: Results) -> None:
         _say(
             f"{plan.pairs} windows of {plan.seconds} s for each side, in turns, about {minutes:.0f} min; {where}."
         )
+        results.machine |= {"wrk": bench.wrk.version(), "where": where, "plan": asdict(plan)}
         asyncio.run(_in_turns(bench, names, results))
 
 
@@ -153,10 +163,9 @@ def main() -> int:
     """Measure, show, and fail when a target is missed or nothing can be measured."""
     options = _options()
     plan = QUICK if options.quick else Plan()
-    plan = Plan(options.pairs or plan.pairs, options.seconds or plan.seconds, plan.warm_up_seconds)
+    plan = replace(plan, pairs=options.pairs or plan.pairs, seconds=options.seconds or plan.seconds)
     loads = [name for name in throughput.MEASUREMENTS if name in options.only or not options.only]
     parts = [name for name in PARTS if name in options.only or not (options.only or options.quick)]
-    described = machine()
     results = Results()
     try:
         if loads:
@@ -168,7 +177,7 @@ def main() -> int:
         _others(parts, results)
     if options.json:
         written = orjson.dumps(
-            document(described, results.parts, results.sides),
+            document(results.machine, results.parts, results.in_turns),
             option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS,
         )
         options.json.write_bytes(written + b"\n")

@@ -61,3 +61,14 @@ def consumption(roots: Iterable[int]) -> Consumption:
     return Consumption(
         sum(stats[pid].cpu_seconds for pid in found), sum(stats[pid].resident_bytes for pid in found)
     )
+
+
+def machine_cpu_seconds() -> float:
+    """Return the processor time that all processes of the machine consumed since its start, in seconds.
+
+    Of a virtual machine, also what others on the same host took from it (``steal``); without the time of interrupts,
+    which belong to nobody.
+    """
+    fields = Path("/proc/stat").read_text(encoding="utf-8").partition("\n")[0].split()
+    user, nice, system, steal = (int(fields[place]) for place in (1, 2, 3, 8))
+    return (user + nice + system + steal) * _TICK_SECONDS

@@ -7,14 +7,16 @@ A ``Subject`` is a server to be started and what it is asked; ``measure_in_turns
 from __future__ import annotations
 
 import asyncio
+import os
 import statistics
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks import wrk
-from benchmarks.consumption import consumption
+from benchmarks.consumption import consumption, machine_cpu_seconds
 from benchmarks.cores import Cores, give_the_server_its_core
 from benchmarks.statements import CountedDatabases, Statements
 
@@ -74,11 +76,15 @@ class Bench:
 
 @dataclass(frozen=True)
 class Window:
-    """One load, and what the server and its database consumed for it, in seconds of processor time."""
+    """One load, and what the server and its database consumed for it, in seconds of processor time.
+
+    ``strangers`` is how many cores were kept busy meanwhile by processes that have nothing to do with it.
+    """
 
     load: wrk.Load
     cpu_seconds: float
     database_cpu_seconds: float = 0.0
+    strangers: float = 0.0
     statements: Statements = field(default_factory=Statements)
 
 
@@ -140,6 +146,7 @@ class Side:
             "megabytes_per_second": self.megabytes_per_second,
             "queries_per_request": self.per_request(lambda statements: statements.reads),
             "rows_written_per_request": self.per_request(lambda statements: statements.rows_written),
+            "strangers": self.median(lambda window: window.strangers),
             "resident_bytes": list(self.resident_bytes),
             "failed": self.failed,
             "windows": [asdict(window) for window in self.windows],
@@ -163,6 +170,11 @@ class Comparison:
     def ratio(self) -> float:
         """The median of the pairs."""
         return statistics.median(self.ratios)
+
+    @property
+    def cpu_ratio(self) -> float:
+        """The same by processor time per request, which suffers less from strangers on the machine."""
+        return self.other.cpu_us / self.ours.cpu_us
 
 
 async def measure_in_turns(bench: Bench, *subjects: Subject) -> list[Side]:
@@ -219,6 +231,7 @@ class _Turns:
         statements = await database.statements() if database else Statements()
         of_database = consumption([database.pid]).cpu_seconds if database else 0.0
         of_server = consumption(self._target.pids).cpu_seconds
+        begin, of_strangers = time.monotonic(), _strangers_cpu_seconds()
         load = await self._load(self._bench.plan.seconds)
         await self._settle()
         self._windows.append(
@@ -226,6 +239,7 @@ class _Turns:
                 load,
                 consumption(self._target.pids).cpu_seconds - of_server,
                 consumption([database.pid]).cpu_seconds - of_database if database else 0.0,
+                max(0.0, _strangers_cpu_seconds() - of_strangers) / (time.monotonic() - begin),
                 (await database.statements()).since(statements) if database else statements,
             )
         )
@@ -255,3 +269,8 @@ class _Turns:
                 f"{self._name}: {load.failed} of {load.requests} requests failed: {dict(load.errors)}"
             )
         return load
+
+
+def _strangers_cpu_seconds() -> float:
+    # All that takes part descends from this process: wrk, the servers, PostgreSQL.
+    return machine_cpu_seconds() - consumption([os.getpid()]).cpu_seconds

@@ -21,7 +21,7 @@ from benchmarks.traffic import LINE, Traffic, form
 from steelcut.service.connecting import database_of
 from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres
 from tests.support.databases import Templates
-from tests.support.system import RESOURCE, Registered
+from tests.support.system import RESOURCE, Registered, as_owner
 
 if TYPE_CHECKING:
     from tools.programs import Program
@@ -95,6 +95,10 @@ class Steelcut:
             answer = await client.get(f"{self.fleet.auth}/.well-known/jwks.json")
         keys: list[dict[str, str]] = answer.raise_for_status().json()["keys"]
         return keys[0]
+
+    async def postgresql_version(self) -> str:
+        """Return the version of its PostgreSQL."""
+        return str(await as_owner(self.postgres.dsn(), lambda c: c.fetchval("SHOW server_version")))
 
     @property
     def identifier(self) -> str:

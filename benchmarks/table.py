@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -71,15 +71,15 @@ def show(title: str, rows: Sequence[Row]) -> None:
 
 def show_sides(title: str, sides: Sequence[Side], comparisons: Sequence[Comparison]) -> None:
     """Print what was seen of each side, and the ratios of the first to the others: median, lowest and highest."""
-    numbers = ("per second", "ratio", "p50 ms", "p99 ms", "CPU µs", "PostgreSQL µs", "MB/s")
+    numbers = ("per second", "ratio", "by CPU", "p50 ms", "p99 ms", "CPU µs", "PostgreSQL µs", "MB/s")
     table = _table(title, ("",), (*numbers, "queries", "rows written", "memory MB", "failed"))
-    ratios = ["", *(f"{c.ratio:.2f} ({min(c.ratios):.2f}-{max(c.ratios):.2f})" for c in comparisons)]
+    ratios = [("", ""), *(_ratios(comparison) for comparison in comparisons)]
     for side, ratio in zip(sides, ratios, strict=True):
         before, after = (octets / 1e6 for octets in side.resident_bytes)
         table.add_row(
             side.name,
             f"{side.per_second:,.0f}",
-            ratio,
+            *ratio,
             f"{1000 * side.median(lambda window: window.load.p50):.2f}",
             f"{1000 * side.median(lambda window: window.load.p99):.2f}",
             f"{side.cpu_us:.0f}",
@@ -91,6 +91,11 @@ def show_sides(title: str, sides: Sequence[Side], comparisons: Sequence[Comparis
             str(side.failed),
         )
     _print(table)
+
+
+def _ratios(comparison: Comparison) -> tuple[str, str]:
+    lowest, highest = min(comparison.ratios), max(comparison.ratios)
+    return f"{comparison.ratio:.2f} ({lowest:.2f}-{highest:.2f})", f"{comparison.cpu_ratio:.2f}"
 
 
 def _table(title: str, words: Sequence[str], numbers: Sequence[str]) -> Table:
@@ -121,13 +126,13 @@ def machine() -> dict[str, Any]:
 
 
 def document(
-    described: dict[str, Any], parts: dict[str, Sequence[Row]], sides: dict[str, Sequence[Side]]
+    described: Mapping[str, Any], parts: Mapping[str, Sequence[Row]], in_turns: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return everything as JSON values."""
+    """Return everything as JSON values; ``in_turns`` are the figures of each measurement by wrk, under its name."""
     return {
         "machine": described,
         "results": {name: [asdict(row) for row in rows] for name, rows in parts.items()},
-        "sides": {name: [side.figures() for side in several] for name, several in sides.items()},
+        "in_turns": in_turns,
     }
 
 

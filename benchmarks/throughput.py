@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -40,8 +41,9 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Measured:
-    """What came of a measurement."""
+    """What came of a measurement, under its name."""
 
+    name: str
     measurement: Measurement
     sides: Sequence[Side]
 
@@ -49,6 +51,28 @@ class Measured:
     def comparisons(self) -> Sequence[Comparison]:
         """Ours beside each of the others."""
         return [Comparison(self.sides[0], other) for other in self.sides[1:]]
+
+    @property
+    def strangers(self) -> float:
+        """How many cores others kept busy, the median of all windows."""
+        return statistics.median(window.strangers for side in self.sides for window in side.windows)
+
+    def figures(self) -> dict[str, Any]:
+        """Return all of it as JSON values; ``ratios`` of the first side to each other, of each pair of windows."""
+        pairs = zip(self.comparisons, self.measurement.at_least, strict=True)
+        return {
+            "sides": [side.figures() for side in self.sides],
+            "ratios": [
+                {
+                    "beside": each.other.name,
+                    "pairs": list(each.ratios),
+                    "median": each.ratio,
+                    "by_cpu": each.cpu_ratio,
+                    "at_least": target,
+                }
+                for each, target in pairs
+            ],
+        }
 
     def rows(self) -> list[Row]:
         """Return the figures that have targets, or may have one."""
@@ -141,4 +165,4 @@ async def measure(bench: Bench, steelcut: Steelcut, names: Sequence[str]) -> Asy
     """Measure these, one after the other. Raises ``LoadError`` when a request fails."""
     for name in names:
         measurement = MEASUREMENTS[name]
-        yield Measured(measurement, await measure_in_turns(bench, *measurement.subjects(steelcut)))
+        yield Measured(name, measurement, await measure_in_turns(bench, *measurement.subjects(steelcut)))

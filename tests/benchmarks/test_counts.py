@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from benchmarks.consumption import consumption
+from benchmarks.consumption import consumption, machine_cpu_seconds
 from benchmarks.cores import Cores, divided, give_the_server_its_core
 from benchmarks.statements import Statements
 from benchmarks.table import Row
@@ -38,6 +38,13 @@ def test_what_ended_children_consumed_counts() -> None:
     before = consumption([os.getpid()]).cpu_seconds
     subprocess.run([sys.executable, "-c", BURN], check=True)
     assert consumption([os.getpid()]).cpu_seconds - before >= 0.08
+
+
+def test_the_machine_consumes_what_any_process_does() -> None:
+    """Of which what is known is taken away, and strangers remain."""
+    before = machine_cpu_seconds()
+    subprocess.run([sys.executable, "-c", BURN], check=True)
+    assert machine_cpu_seconds() - before >= 0.08
 
 
 def test_a_descendant_counts_once() -> None:

@@ -62,6 +62,7 @@ async def test_subjects_take_turns(feigned_wrk: Program, tmp_path: Path) -> None
     assert (comparison.ours.requests, comparison.other.requests) == (1500, 1500)
     assert comparison.ratios == [1, 1, 1]
     assert comparison.ours.resident_bytes[0] > 0
+    assert all(window.strangers >= 0 for window in comparison.ours.windows)
 
 
 async def test_another_status_ends_it(feigned_wrk: Program) -> None:
@@ -86,6 +87,11 @@ def test_the_ratio_is_the_median_of_the_pairs() -> None:
     assert comparison.ratio == 0.75
 
 
+def test_a_ratio_by_processor_time_is_that_of_the_requests() -> None:
+    """Who takes twice the time for each answers half as many."""
+    assert Comparison(side(100, cpu_seconds=1.0), side(100, cpu_seconds=0.5)).cpu_ratio == 0.5
+
+
 def test_processor_time_is_per_request() -> None:
     """Half a second for 1,000 requests is 500 µs each."""
     assert side(1000, 1000, 10, cpu_seconds=0.5).cpu_us == 500
@@ -93,7 +99,7 @@ def test_processor_time_is_per_request() -> None:
 
 def test_statements_are_per_request_over_all_windows() -> None:
     """What is asked once in a while is not lost in a median."""
-    windows = [Window(LOAD, 0, 0, Statements(reads=reads)) for reads in (0, 0, 15)]
+    windows = [Window(LOAD, 0.0, statements=Statements(reads=reads)) for reads in (0, 0, 15)]
     assert Side("", windows, (0, 0)).per_request(lambda statements: statements.reads) == 0.01
     assert Side("", windows, (0, 0)).figures()["queries_per_request"] == 0.01
 

@@ -1,0 +1,107 @@
+"""Put a recorded run into the manual: the table of docs/performance.md, and its pictures.
+
+Usage: python -m benchmarks.page FILE, where FILE is what ``python -m benchmarks --json FILE`` wrote
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from benchmarks import picture
+
+ROOT: Final = Path(__file__).parents[1]
+PAGE: Final = ROOT / "docs" / "performance.md"
+PICTURES: Final = ROOT / "docs" / "pictures"
+_BEGIN: Final = "<!-- bench:begin -->\n"
+_END: Final = "<!-- bench:end -->\n"
+_HEAD: Final = (
+    "| | requests/s | beside | requests/s | ratio | lowest to highest | by CPU | target |"
+    " p50, p99 | CPU | PostgreSQL's CPU | queries | memory |\n"
+    "| --- | --: | --- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |\n"
+)
+
+
+class PageError(Exception):
+    """The page cannot take the run; the text is a sentence."""
+
+
+def section(result: Mapping[str, Any], name: str) -> str:
+    """Return the table of a run, in Markdown, under a sentence on where it comes from: the file ``name``."""
+    machine = result["machine"]
+    plan = machine["plan"]
+    said = (
+        f"Of [{name}](../benchmarks/results/{name}): commit {machine['commit']}, {machine['cores']} cores of"
+        f" {machine['processor']}, Python {machine['python']}, PostgreSQL {machine['postgresql']};"
+        f" {plan['pairs']} pairs of windows of {plan['seconds']} s, {plan['connections']} connections;"
+        f" others kept {_strangers(result):.2f} cores busy.\n\n"
+    )
+    return said + _HEAD + "".join(_lines(measured) for measured in result["in_turns"].values())
+
+
+def _lines(measured: Mapping[str, Any]) -> str:
+    ours, *others = measured["sides"]
+    lines = ""
+    for other, ratio in zip(others, measured["ratios"], strict=True):
+        cells = [ours["name"], f"{ours['per_second']:,.0f}", other["name"], f"{other['per_second']:,.0f}"]
+        cells += [f"**{ratio['median']:.2f}**", f"{min(ratio['pairs']):.2f} to {max(ratio['pairs']):.2f}"]
+        cells += [f"{ratio['by_cpu']:.2f}", _target(ratio)]
+        cells += [f"{1000 * ours['p50_seconds']:.1f}, {1000 * ours['p99_seconds']:.1f} ms"]
+        cells += [f"{ours['cpu_us']:.0f} µs", f"{ours['database_cpu_us']:.0f} µs"]
+        cells += [f"{ours['queries_per_request']:.2f}"]
+        cells += [" → ".join(f"{octets / 1e6:.0f}" for octets in ours["resident_bytes"]) + " MB"]
+        lines += f"| {' | '.join(cells)} |\n"
+    return lines
+
+
+def _strangers(result: Mapping[str, Any]) -> float:
+    sides = [side for measured in result["in_turns"].values() for side in measured["sides"]]
+    return float(statistics.median(side["strangers"] for side in sides))
+
+
+def _target(ratio: Mapping[str, Any]) -> str:
+    at_least = ratio["at_least"]
+    if at_least is None:
+        return ""
+    return f"≥ {at_least:.2f}" + ("" if ratio["median"] >= at_least else ", **missed**")
+
+
+def replaced(page: str, text: str) -> str:
+    """Return ``page`` with ``text`` between its marks. Raises ``PageError`` when it has none."""
+    before, begin, rest = page.partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    if not (begin and end):
+        raise PageError(f"{PAGE.name} has no {_BEGIN.strip()} with a {_END.strip()} behind it")
+    return f"{before}{begin}{text}{end}{after}"
+
+
+def between_marks(page: str) -> str:
+    """Return what stands between the marks."""
+    return page.partition(_BEGIN)[2].partition(_END)[0]
+
+
+def main() -> None:
+    """Write the table and both pictures."""
+    if len(sys.argv) != 2:
+        sys.exit(str(__doc__).partition("\n\n")[2])
+    file = Path(sys.argv[1])
+    try:
+        result = orjson.loads(file.read_bytes())
+        PAGE.write_text(
+            replaced(PAGE.read_text(encoding="utf-8"), section(result, file.name)), encoding="utf-8"
+        )
+        for kind in picture.STYLES:
+            picture.draw(result, kind, PICTURES / f"performance-{kind}.png")
+    except (OSError, orjson.JSONDecodeError, PageError) as fault:
+        sys.exit(f"{fault}.")
+    except LookupError as fault:
+        sys.exit(f"{file} is not a whole run of `make bench`: it has no {fault}.")
+
+
+if __name__ == "__main__":
+    main()
