@@ -42,7 +42,7 @@ test: $(installed) ## the tests; ARGS='-k token -x' goes to pytest
 coverage: $(installed) ## the tests, and which lines they never reach; a third slower
 	@$(bin)/pytest -o cache_dir=$(cache)/pytest --cov --cov-report=term:skip-covered $(ARGS)
 
-bench: $(installed) ## the benchmarks, half an hour; ARGS=--quick two minutes; ARGS='--only token,document --json FILE'
+bench: $(installed) ## the benchmarks, twenty minutes; ARGS=--quick two; ARGS='--only token,document --json FILE'
 	@$(bin)/python -m benchmarks $(ARGS)
 
 bench-page: $(documentable) ## put a recorded run into docs/performance.md: ARGS=benchmarks/results/FILE

@@ -63,7 +63,9 @@ def draw(result: Mapping[str, Any], kind: str, file: Path) -> None:
     axes.set_xlim(0, 1.7)
     axes.invert_yaxis()
     axes.set_xlabel(
-        "requests per second as a share of the other's; a thick line is a target", color=style.ink, fontsize=8
+        "requests per second as a share of the other's; thick: a target, orange: missed",
+        color=style.ink,
+        fontsize=8,
     )
     axes.tick_params(colors=style.ink, labelsize=8, length=0)
     axes.grid(visible=True, axis="x", color=style.faint, linewidth=0.6)
