@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from auth_service.signing_keys import SigningKey
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AccessToken:
     """A signed token.
 

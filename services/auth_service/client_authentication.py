@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 import re
 from collections.abc import Sequence
@@ -36,9 +35,9 @@ _SHOWN_CHARACTERS = 16
 _NO_SECRET = StoredSecret("", client_secrets.hash_secret(client_secrets.generate().value))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Credentials:
-    """What a caller claims to be."""
+    """What a caller claims to be. Not frozen, as nothing that is made for each token: it would take twice the time."""
 
     client_id: str
     unverified_secret: str = field(repr=False)
@@ -130,8 +129,8 @@ def _basic(header: str) -> tuple[str, str]:
     if scheme.lower() != "basic":
         raise InvalidClient("another scheme than Basic")
     try:
-        decoded = base64.b64decode(encoded.strip(" "), validate=True).decode("ascii")
-    except (binascii.Error, ValueError):
+        decoded = binascii.a2b_base64(encoded.strip(" "), strict_mode=True).decode("ascii")
+    except ValueError:
         raise MalformedBasic from None
     client_id, colon, secret = decoded.partition(":")
     if not colon:

@@ -14,13 +14,13 @@ class GrantedResource:
     """A resource that a client may ask tokens for, with the scopes it was granted there.
 
     ``identifier`` is the absolute URI that becomes the token's ``aud``; ``name`` the short registered name.
-    ``default_scopes`` are those of the granted ``scopes`` that a request gets which asks for none.
+    ``default_scopes`` are those of the granted ``scopes`` that a request gets which asks for none, sorted.
     """
 
     name: str
     identifier: str
     scopes: frozenset[str]
-    default_scopes: frozenset[str]
+    default_scopes: tuple[str, ...]
     token_lifetime_seconds: int | None
 
 

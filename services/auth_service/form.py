@@ -25,7 +25,7 @@ MAX_PARAMETERS = 32
 MEDIA_TYPE = "application/x-www-form-urlencoded"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Form:
     """The parameters of a token request. Those sent without a value are absent (RFC 6749 §3.2)."""
 

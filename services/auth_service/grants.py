@@ -58,16 +58,16 @@ def client_credentials(client: Client, form: Form, longest_lifetime_seconds: int
     """Grant what the client asked for on its own behalf (RFC 6749 §4.4)."""
     targets = _targets(client, form.resources)
     scopes = _scopes(targets, form.get("scope"))
+    lifetime_seconds = longest_lifetime_seconds
+    for limited in (client.token_lifetime_seconds, *[target.token_lifetime_seconds for target in targets]):
+        if limited is not None and limited < lifetime_seconds:
+            lifetime_seconds = limited
     return Grant(
         client.client_id,
         scopes=scopes,
         audience=tuple([target.identifier for target in targets]),
         resources=tuple([target.name for target in targets]),
-        lifetime_seconds=_shortest(
-            longest_lifetime_seconds,
-            client.token_lifetime_seconds,
-            *[target.token_lifetime_seconds for target in targets],
-        ),
+        lifetime_seconds=lifetime_seconds,
     )
 
 
@@ -88,15 +88,12 @@ def _targets(client: Client, requested: tuple[str, ...]) -> tuple[GrantedResourc
         raise InvalidTarget(f"client {client.client_id} asked for a resource it may not call") from None
 
 
-def _shortest(longest_seconds: int, *limits: int | None) -> int:
-    """Return the least of the limits that there are."""
-    return min([longest_seconds, *[limit for limit in limits if limit is not None]])
-
-
 def _scopes(targets: tuple[GrantedResource, ...], requested: str | None) -> tuple[str, ...]:
     """RFC 6749 §3.3: what was asked for, in that order, or the defaults that every target has."""
     if requested is None:
-        defaults = _common([target.default_scopes for target in targets])
+        if len(targets) == 1:
+            return targets[0].default_scopes
+        defaults = _common([frozenset(target.default_scopes) for target in targets])
         if not defaults:
             raise InvalidScope("no scope is granted for every requested resource")
         return tuple(sorted(defaults))

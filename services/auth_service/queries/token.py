@@ -56,7 +56,9 @@ async def client_by_id(connection: Connection, client_id: str) -> Client | None:
         return None
     resources = [
         # A resource without default scopes gives all that were granted.
-        GrantedResource(name, identifier, frozenset(scopes), frozenset(default_scopes or scopes), lifetime)
+        GrantedResource(
+            name, identifier, frozenset(scopes), tuple(sorted(default_scopes or scopes)), lifetime
+        )
         for name, identifier, lifetime, scopes, default_scopes in orjson.loads(row["grants"])
     ]
     by_name = {resource.name: resource for resource in resources}

@@ -6,20 +6,25 @@ which the second is the last; those are written here, and whatever is out of the
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final
 
 from uvicorn.protocols.http.httptools_impl import (
     HEADER_RE,
     HEADER_VALUE_RE,
     STATUS_LINE,
+    HttpToolsProtocol,
     RequestResponseCycle,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from uvicorn._types import ASGISendEvent, HTTPResponseBodyEvent, HTTPResponseStartEvent
 
 # Together in one piece up to here: beyond it, two pieces for the kernel cost less than a copy.
 COPIED_BYTES: Final = 16 * 1024
+_CONTINUE: Final = b"HTTP/1.1 100 "
 _NO_CONTENT: Final = (204, 304)
 _NEVER_HERE: Final = frozenset({b"connection", b"transfer-encoding"})
 
@@ -27,7 +32,29 @@ _NEVER_HERE: Final = frozenset({b"connection", b"transfer-encoding"})
 class Cycle(RequestResponseCycle):
     """One request and its answer."""
 
+    # As it is for nearly all requests: what is written here need not be set for each.
+    disconnected = False
+    more_body = True
+    response_started = False
+    response_complete = False
+    chunked_encoding: bool | None = None
+    expected_content_length = 0
     _head: HTTPResponseStartEvent | None = None
+
+    def __init__(self, protocol: HttpToolsProtocol, *, keep_alive: bool) -> None:
+        """Serve the request that ``protocol`` has read the head of."""
+        self.scope = protocol.scope
+        self.transport = protocol.transport
+        self.flow = protocol.flow
+        self.logger = protocol.logger
+        self.access_logger = protocol.access_logger
+        self.access_log = protocol.access_log
+        self.default_headers = protocol.server_state.default_headers
+        self.message_event = asyncio.Event()
+        self.on_response = protocol.on_response_complete
+        self.keep_alive = keep_alive
+        self.waiting_for_100_continue = protocol.expect_100_continue
+        self.body = bytearray()
 
     async def send(self, message: ASGISendEvent) -> None:
         """Take one message of the answer.
@@ -81,3 +108,31 @@ def _head(status: int, headers: list[tuple[bytes, bytes]], size: int) -> bytes |
     elif names.count(b"content-length") != 1 or values[names.index(b"content-length")] != b"%d" % size:
         return None
     return b"%s%s\r\n\r\n" % (STATUS_LINE[status], b"\r\n".join([b"%s: %s" % field for field in headers]))
+
+
+class EndedByProtocol:
+    """A transport whose end is the protocol's to choose, and that tells when the caller is told to continue."""
+
+    __slots__ = ("_continued", "_end", "_transport")
+
+    def __init__(
+        self, transport: asyncio.Transport, end: Callable[[], None], continued: Callable[[], None] | None
+    ) -> None:
+        """Write to ``transport``; ``end`` ends the connection, ``continued`` hears that 100 was sent."""
+        self._transport = transport
+        self._end = end
+        self._continued = continued
+
+    def write(self, data: bytes) -> None:
+        """Send ``data``."""
+        if self._continued is not None and data.startswith(_CONTINUE):
+            self._continued()
+        self._transport.write(data)
+
+    def is_closing(self) -> bool:
+        """Say what the transport says."""
+        return self._transport.is_closing()
+
+    def close(self) -> None:
+        """End as the protocol wants to."""
+        self._end()

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
@@ -27,7 +26,7 @@ import orjson
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from steelcut.service.asgi import NO_STORE, TRACE_HEADER
-from steelcut.service.http_answer import Cycle
+from steelcut.service.http_answer import Cycle, EndedByProtocol
 
 if TYPE_CHECKING:
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
@@ -41,7 +40,6 @@ HEAD_SECONDS: Final = 30.0
 LINGER_SECONDS: Final = 2.0
 # Four bytes beside name and value: ": " and the end of the line.
 _FIELD_BYTES: Final = 4
-_CONTINUE: Final = b"HTTP/1.1 100 "
 _VERSIONS: Final = ("1.1", "1.0")
 
 _MALFORMED: Final = "The request is not well-formed HTTP/1.1."
@@ -105,7 +103,10 @@ class HttpProtocol(HttpToolsProtocol):
             return
         self._unbroken += len(data)
         try:
-            self._feed(data)
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                self._feed_without_upgrade(data, upgrade)
             if self._unbroken:
                 self._bound_what_is_unfinished()
         except _RefusedError as refusal:
@@ -139,16 +140,17 @@ class HttpProtocol(HttpToolsProtocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
-        self._check_head()
+        version = self.parser.get_http_version()
+        self._check_head(version)
         if self.parser.should_upgrade():
             # `_feed` comes back with a head that does not ask for it.
             if self.parser.get_method() == b"CONNECT":
                 raise _RefusedError(400, _NO_TUNNEL)
             return
-        self._begin()
+        self._begin(version)
         self._in_head = False
         self._unbroken = 0
-        if self.expect_100_continue and self.scope["http_version"] != "1.1":
+        if self.expect_100_continue and version != "1.1":
             # RFC 9110 §10.1.1: HTTP/1.0 knows no such answer.
             self.cycle.waiting_for_100_continue = False
         if not self.cycle.keep_alive:
@@ -172,7 +174,9 @@ class HttpProtocol(HttpToolsProtocol):
         if self._linger_timer is not None:
             self._linger_timer.cancel()
             self._linger_timer = None
-        super().on_message_complete()
+        if not self.cycle.response_complete:
+            self.cycle.more_body = False
+            self.cycle.message_event.set()
 
     def on_response_complete(self) -> None:
         """Go on with the next request, unless this was the last."""
@@ -197,48 +201,37 @@ class HttpProtocol(HttpToolsProtocol):
         else:
             self._linger()
 
-    def _feed(self, data: bytes) -> None:
-        rest: bytes | memoryview = data
-        while rest:
+    def _feed_without_upgrade(self, data: bytes, upgrade: httptools.HttpParserUpgrade) -> None:
+        """Go on where the parser stopped, because it takes all that follows for another protocol."""
+        rest = memoryview(data)
+        wish: httptools.HttpParserUpgrade | None = upgrade
+        while wish is not None:
+            # What it has said is said again without the wish, to a new one, so that the content is found by the
+            # length that the caller gave.
+            rest, wish = rest[wish.args[0] :], None
+            head = self._head_without_upgrade()
+            self._unbroken = len(head)
+            self.parser = httptools.HttpRequestParser(self)
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+            self.parser.feed_data(head)
             try:
                 self.parser.feed_data(rest)
-            except httptools.HttpParserUpgrade as upgrade:
-                # The parser takes all that follows for another protocol. What it has said is said again without
-                # the wish, to a new one, so that the content is found by the length that the caller gave.
-                rest = memoryview(rest)[upgrade.args[0] :]
-                head = self._head_without_upgrade()
-                self._unbroken = len(head)
-                self.parser = httptools.HttpRequestParser(self)
-                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-                self.parser.feed_data(head)
-            else:
-                return
+            except httptools.HttpParserUpgrade as another:
+                wish = another
 
-    def _begin(self) -> None:
+    def _begin(self, version: str) -> None:
         """Complete the scope and start to serve the request: uvicorn's ``on_headers_complete`` with our cycle."""
-        scope, version = self.scope, self.parser.get_http_version()
+        scope = self.scope
         scope["method"] = self.parser.get_method().decode("ascii")
         if version != "1.1":
             scope["http_version"] = version
-        url = httptools.parse_url(self.url)
-        path = url.path.decode("ascii")
-        scope["path"] = self.root_path + (unquote(path) if "%" in path else path)
-        scope["raw_path"] = self.root_path.encode("ascii") + url.path
-        scope["query_string"] = url.query or b""
+        path, query = _path_and_query(self.url)
+        text = path.decode("ascii")
+        scope["path"] = self.root_path + (unquote(text) if "%" in text else text)
+        scope["raw_path"] = self.root_path.encode("ascii") + path
+        scope["query_string"] = query
         before: RequestResponseCycle | None = self.cycle  # None before the first request
-        self.cycle = Cycle(
-            scope=scope,
-            transport=self.transport,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=self.access_log,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=self.expect_100_continue,
-            keep_alive=version != "1.0" and self.parser.should_keep_alive(),
-            on_response=self.on_response_complete,
-        )
+        self.cycle = Cycle(self, keep_alive=version != "1.0" and self.parser.should_keep_alive())
         if before is None or before.response_complete:
             self._start_asgi_task(self.cycle, self.app)
         else:
@@ -260,7 +253,7 @@ class HttpProtocol(HttpToolsProtocol):
             fields.append(b"connection: " + b",".join(kept))
         return b"\r\n".join([line, *fields, b"", b""])
 
-    def _check_head(self) -> None:
+    def _check_head(self, version: str) -> None:
         if len(self.url) > MAX_TARGET_BYTES:
             raise _RefusedError(414, _TARGET_TOO_LONG)
         if len(self.headers) > MAX_FIELDS:
@@ -270,7 +263,6 @@ class HttpProtocol(HttpToolsProtocol):
             size = sum(len(name) + len(value) + _FIELD_BYTES for name, value in self.headers)
             if len(self.url) + size > MAX_HEAD_BYTES:
                 raise _RefusedError(431, _HEAD_TOO_LARGE)
-        version = self.parser.get_http_version()
         if version not in _VERSIONS:
             raise _RefusedError(400, _MALFORMED)
         if self._hosts != 1 and (self._hosts or version == "1.1"):
@@ -295,7 +287,7 @@ class HttpProtocol(HttpToolsProtocol):
 
         cycle.keep_alive = False
         continued = stay if unless_continued else None
-        cycle.transport = _EndedByProtocol(self.transport, self.end, continued)  # type: ignore[assignment]
+        cycle.transport = EndedByProtocol(self.transport, self.end, continued)  # type: ignore[assignment]
 
     def _close_if_idle(self) -> None:
         self._idle_timer = None
@@ -361,25 +353,10 @@ class HttpProtocol(HttpToolsProtocol):
             self.transport.close()
 
 
-class _EndedByProtocol:
-    """A transport whose end is the protocol's to choose, and that tells when the caller is told to continue."""
-
-    __slots__ = ("_continued", "_end", "_transport")
-
-    def __init__(
-        self, transport: asyncio.Transport, end: Callable[[], None], continued: Callable[[], None] | None
-    ) -> None:
-        self._transport = transport
-        self._end = end
-        self._continued = continued
-
-    def write(self, data: bytes) -> None:
-        if self._continued is not None and data.startswith(_CONTINUE):
-            self._continued()
-        self._transport.write(data)
-
-    def is_closing(self) -> bool:
-        return self._transport.is_closing()
-
-    def close(self) -> None:
-        self._end()
+def _path_and_query(target: bytes) -> tuple[bytes, bytes]:
+    if target.startswith(b"/") and b"#" not in target:
+        # The origin form (RFC 9112 §3.2.1), which nearly all requests have.
+        path, _, query = target.partition(b"?")
+        return path, query
+    url = httptools.parse_url(target)
+    return url.path, url.query or b""
