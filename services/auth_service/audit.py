@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from steelcut.service.postgres import Database
 
 # What a kill -9 may lose of issuance: at most this much, and the moment that the writing takes.
-FLUSH_SECONDS = 0.5
+FLUSH_SECONDS = 0.1
 # While the database is away events wait here; beyond that they are counted and dropped, for the memory's sake.
 MAX_WAITING = 100_000
 MAX_BATCH = 10_000
