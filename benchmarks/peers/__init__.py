@@ -1,0 +1,1 @@
+"""Other people's authorization servers, as their documentation sets them up, under the load of ours."""
