@@ -6,6 +6,7 @@ from urllib.parse import unquote, urlsplit
 
 import asyncpg
 
+from steelcut.service.hosts import connect_to_one
 from steelcut.service.refusal import Refusal
 
 CONNECT_SECONDS = 5.0
@@ -19,7 +20,11 @@ def database_of(url: str) -> str:
 async def connect(url: str) -> asyncpg.Connection[asyncpg.Record]:
     """Connect for administration. Raises ``Refusal`` with a sentence and without the password."""
     try:
-        return await asyncpg.connect(url, timeout=CONNECT_SECONDS)
+        return await connect_to_one(url, timeout=CONNECT_SECONDS)
+    except asyncpg.TargetServerAttributeNotMatched:
+        raise Refusal(
+            "No host in the database URL is what its target_session_attrs asks for: name the primary too."
+        ) from None
     except (OSError, TimeoutError):
         raise Refusal("PostgreSQL does not answer: check the host and port in the database URL.") from None
     except asyncpg.InvalidAuthorizationSpecificationError:

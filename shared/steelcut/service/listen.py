@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
+from steelcut.service.hosts import NOT_THERE, connect_to_one
+
 if TYPE_CHECKING:
     from steelcut.service.logs import Logger
 
@@ -43,32 +45,44 @@ async def _listen(url: str, channels: Mapping[str, Heard], missed: Callable[[], 
     wait = RETRY_SECONDS
     while True:
         try:
-            connection = await asyncpg.connect(
-                url, timeout=CONNECT_SECONDS, server_settings={"application_name": "steelcut listener"}
-            )
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            connection = await _begin(url, channels)
+        except (*NOT_THERE, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             log.warning("not listening to the database, caches age instead", reason=type(error).__name__)
             await asyncio.sleep(wait)
             wait = min(2 * wait, MAX_RETRY_SECONDS)
             continue
         wait = RETRY_SECONDS
         try:
-            await _until_lost(connection, channels, missed)
+            missed()
+            await _until_lost(connection)
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
             pass
         finally:
             connection.terminate()
 
 
-async def _until_lost(
-    connection: asyncpg.Connection[asyncpg.Record], channels: Mapping[str, Heard], missed: Callable[[], None]
-) -> None:
+async def _begin(url: str, channels: Mapping[str, Heard]) -> asyncpg.Connection[asyncpg.Record]:
+    connection = await connect_to_one(
+        url,
+        timeout=CONNECT_SECONDS,
+        # Whatever the URL asks for: a standby refuses LISTEN.
+        target_session_attrs="primary",
+        server_settings={"application_name": "steelcut listener"},
+    )
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            for channel, heard in channels.items():
+                await connection.add_listener(channel, _relay(heard))
+    except BaseException:
+        connection.terminate()
+        raise
+    return connection
+
+
+async def _until_lost(connection: asyncpg.Connection[asyncpg.Record]) -> None:
     lost = asyncio.Event()
     connection.add_termination_listener(lambda _: lost.set())
-    for channel, heard in channels.items():
-        await connection.add_listener(channel, _relay(heard))
-    missed()
-    while not lost.is_set():
+    while not lost.is_set() and not connection.is_closed():
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(lost.wait(), PROBE_SECONDS)
         if not lost.is_set():

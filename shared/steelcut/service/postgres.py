@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import asyncpg
 import stamina
 
 from steelcut.errors import TemporarilyUnavailable
+from steelcut.service.hosts import NOT_THERE, connect_to_one
 from steelcut.service.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ _FAULTS = (
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InternalClientError,
 )
-_NOT_YET = (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError)
 
 _OWNS_TABLES = """
     SELECT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
@@ -70,11 +70,16 @@ class Database:
         pool: asyncpg.Pool[asyncpg.Record] | None = None
         try:
             async for attempt in stamina.retry_context(
-                on=_NOT_YET, attempts=None, timeout=wait_seconds, wait_initial=0.1, wait_max=1.0
+                on=NOT_THERE, attempts=None, timeout=wait_seconds, wait_initial=0.1, wait_max=1.0
             ):
                 with attempt:
                     pool = await _make_pool(url, application, pool_size)
-        except _NOT_YET:
+        except asyncpg.TargetServerAttributeNotMatched:
+            raise Refusal(
+                f"No host in the database URL of the {application} was what its target_session_attrs asks for within"
+                f" {wait_seconds:g} seconds: name the primary too, or promote a standby."
+            ) from None
+        except NOT_THERE:
             raise Refusal(
                 f"PostgreSQL did not answer within {wait_seconds:g} seconds: check that it runs and that the "
                 f"database URL of the {application} names its host and port."
@@ -137,17 +142,21 @@ class Database:
 
 
 async def _make_pool(url: str, application: str, size: int) -> asyncpg.Pool[asyncpg.Record]:
+    # The stubs want all parameters of asyncpg.connect by name.
+    connect: Any = connect_to_one
     # A fresh pool per attempt: one whose first connection failed takes itself for ready when awaited again.
-    return await asyncpg.create_pool(
+    pool: asyncpg.Pool[asyncpg.Record] = await asyncpg.create_pool(
         url,
         min_size=1,
         max_size=size,
+        connect=connect,
         timeout=ACQUIRE_SECONDS,
         command_timeout=STATEMENT_SECONDS,
         server_settings={"application_name": application},
         # The service changes no session state, so asyncpg's RESET round trip per release buys nothing.
         reset=_keep_session,
     )
+    return pool
 
 
 async def _keep_session(connection: object) -> None:
