@@ -50,7 +50,7 @@ bench-peers: $(peers) ## the token endpoint beside other people's servers; ARGS=
 bench: $(installed) ## the benchmarks, twenty minutes; ARGS=--quick two; ARGS='--only token,document --json FILE'
 	@$(bin)/python -m benchmarks $(ARGS)
 
-bench-page: $(documentable) ## put a recorded run into docs/performance.md: ARGS=benchmarks/results/FILE
+bench-page: $(documentable) ## put a recorded run into the manual: ARGS=benchmarks/results/FILE
 	@$(bin)/python -m benchmarks.page $(ARGS)
 
 check: $(installed) ## the lock, format, lint, types and import arrows

@@ -1,4 +1,4 @@
-"""Put a recorded run into the manual: the table of docs/performance.md, and its pictures.
+"""Put a recorded run into the manual: the tables of docs/performance.md, with its pictures, and of docs/scaling.md.
 
 Usage: python -m benchmarks.page FILE, where FILE is what ``python -m benchmarks --json FILE`` wrote
 """
@@ -13,10 +13,11 @@ from typing import Any, Final
 
 import orjson
 
-from benchmarks import picture
+from benchmarks import picture, scaling
 
 ROOT: Final = Path(__file__).parents[1]
 PAGE: Final = ROOT / "docs" / "performance.md"
+SCALING: Final = ROOT / "docs" / "scaling.md"
 PICTURES: Final = ROOT / "docs" / "pictures"
 _BEGIN: Final = "<!-- bench:begin -->\n"
 _END: Final = "<!-- bench:end -->\n"
@@ -76,7 +77,7 @@ def replaced(page: str, text: str) -> str:
     before, begin, rest = page.partition(_BEGIN)
     _, end, after = rest.partition(_END)
     if not (begin and end):
-        raise PageError(f"{PAGE.name} has no {_BEGIN.strip()} with a {_END.strip()} behind it")
+        raise PageError(f"The page has no {_BEGIN.strip()} with a {_END.strip()} behind it")
     return f"{before}{begin}{text}{end}{after}"
 
 
@@ -86,15 +87,15 @@ def between_marks(page: str) -> str:
 
 
 def main() -> None:
-    """Write the table and both pictures."""
+    """Write the tables and both pictures."""
     if len(sys.argv) != 2:
         sys.exit(str(__doc__).partition("\n\n")[2])
     file = Path(sys.argv[1])
     try:
         result = orjson.loads(file.read_bytes())
-        PAGE.write_text(
-            replaced(PAGE.read_text(encoding="utf-8"), section(result, file.name)), encoding="utf-8"
-        )
+        tables = {PAGE: section(result, file.name), SCALING: scaling.section(result, file.name)}
+        for page, table in tables.items():
+            page.write_text(replaced(page.read_text(encoding="utf-8"), table), encoding="utf-8")
         for kind in picture.STYLES:
             picture.draw(result, kind, PICTURES / f"performance-{kind}.png")
     except (OSError, orjson.JSONDecodeError, PageError) as fault:

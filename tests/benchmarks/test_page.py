@@ -79,5 +79,5 @@ def test_a_line_of_the_table(at_least: float | None, cell: str) -> None:
 
 def test_a_page_without_marks_is_left_alone() -> None:
     """Rather than to lose what stands there."""
-    with pytest.raises(PageError, match="has no <!-- bench:begin -->"):
+    with pytest.raises(PageError, match="page has no <!-- bench:begin -->"):
         page.replaced("# Performance\n", "table")
