@@ -51,11 +51,15 @@ def download(versions: Mapping[str, str], folder: Path) -> dict[str, Path]:
     )
     if done.returncode:
         raise PackageError(f"npm could not download {', '.join(pins.values())}:\n{done.stderr!s}".rstrip())
-    found = {
-        f"{archive['name']}@{archive['version']}": folder / archive["filename"]
-        for archive in json.loads(done.stdout)
-    }
-    return {name: found[pin] for name, pin in pins.items()}
+    archives = json.loads(done.stdout)
+
+    def archive_of(pin: str) -> Path:
+        named = [each for each in archives if pin.startswith(f"{each['name']}@")]
+        # Several versions of one package are told apart; a single one may be pinned by a file.
+        exact = [each for each in named if pin == f"{each['name']}@{each['version']}"] or named
+        return folder / str(exact[0]["filename"])
+
+    return {name: archive_of(pin) for name, pin in pins.items()}
 
 
 def integrity(archive: Path) -> str:
