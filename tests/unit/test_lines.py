@@ -54,3 +54,37 @@ def test_last_lines_of_a_loop_are_written() -> None:
 
     asyncio.run(last())
     assert target.writes == [b"last\n"]
+
+
+def test_loop_that_ends_early_silences_nobody() -> None:
+    """What it did not come to write is written with the next line."""
+    target = Target()
+    lines = Lines(target)
+    loop = asyncio.new_event_loop()
+    loop.call_soon(lines.msg, b"one")
+    # Ends with the turn in which the line came, before the next, which would write it.
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    loop.close()
+    assert target.writes == []
+    lines.msg(b"two")
+    assert target.getvalue() == b"one\ntwo\n"
+
+
+def test_reader_that_has_gone_is_no_error() -> None:
+    """Nobody's request fails since nobody reads the log, and later lines are written when it can be done."""
+
+    class Broken(Target):
+        gone = True
+
+        def write(self, data: bytes) -> int:  # type: ignore[override] # bytes is all it gets
+            if self.gone:
+                raise BrokenPipeError
+            return super().write(data)
+
+    target = Broken()
+    lines = Lines(target)
+    lines.msg(b"one")
+    target.gone = False
+    lines.msg(b"two")
+    assert target.writes == [b"two\n"]

@@ -7,6 +7,7 @@ making the line.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import BinaryIO, TextIO
 
 
@@ -21,23 +22,30 @@ class Lines:
         self._target = target
         self._stream = stream
         self._kept: list[bytes] = []
+        # The one that has been asked to write; a loop that ended before it did must not silence those after it.
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def msg(self, line: bytes) -> None:
         """Write ``line``, with an end."""
         self._kept += (line, b"\n")
-        if len(self._kept) > 2:
-            return
         try:
-            asyncio.get_running_loop().call_soon(self._write)
+            loop = asyncio.get_running_loop()
         except RuntimeError:
             self._write()
+            return
+        if loop is not self._loop:
+            self._loop = loop
+            loop.call_soon(self._write)
 
     debug = info = warning = error = critical = exception = msg
 
     def _write(self) -> None:
+        self._loop = None
         kept, self._kept = self._kept, []
-        self._target.write(b"".join(kept))
-        self._target.flush()
+        # Nobody is left to tell that the reader of the log has gone, or the disk is full; requests are answered on.
+        with contextlib.suppress(OSError, ValueError):
+            self._target.write(b"".join(kept))
+            self._target.flush()
 
 
 class LinesOfText:

@@ -85,17 +85,45 @@ class _QuickLogger(_FromInfo):  # type: ignore[misc] # made while it runs
 
 
 def _json_line(logger: Any, name: str, event: EventDict) -> bytes:
-    """Render one line of JSON: what structlog's own processors make, in one step, since each request has its line."""
+    """Render one line of JSON: what structlog's own processors make, in one step, since each request has its line.
+
+    Raises nothing, whatever the values are: a line that fails would take the answer of its request with it.
+    """
     event.setdefault("level", name)
     event["timestamp"] = datetime.now(UTC)
     traceback = event.get("exc_info") is not None
-    line = b"" if traceback else orjson.dumps(event, default=repr, option=_AS_JSON)
+    line = b"" if traceback else _rendered(event)
     if traceback or len(line) > SHORT_LINE_BYTES:
         _shorten(event)
         if traceback:
             event = structlog.processors.format_exc_info(logger, name, event)
-        line = orjson.dumps(event, default=repr, option=_AS_JSON)
+        line = _rendered(event)
     return line
+
+
+def _rendered(event: EventDict) -> bytes:
+    try:
+        return orjson.dumps(event, default=repr, option=_AS_JSON)
+    except TypeError:
+        # A lone surrogate, an integer of more than 64 bits, a circle, a repr that fails.
+        return orjson.dumps(
+            {_well_formed(str(key)): _well_formed(_text(value)) for key, value in event.items()}
+        )
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    try:
+        return repr(value)
+    except Exception:  # noqa: BLE001 - whatever it is, the line is written
+        return f"<{type(value).__name__} without a repr>"
+
+
+def _well_formed(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _json_text(logger: Any, name: str, event: EventDict) -> str:
@@ -127,8 +155,12 @@ def _adder(service: str) -> Processor:
 def _shorten(event: EventDict) -> None:
     # A caller chooses some of these values; a log line must not grow with what is sent.
     for key, value in event.items():
-        if isinstance(value, str) and len(value) > MAX_VALUE_CHARACTERS:
-            event[key] = value[:MAX_VALUE_CHARACTERS] + "…"
+        if key == "exc_info" or isinstance(value, int | float | datetime | None):
+            continue
+        # A list or an object is as long as its text: it keeps its form only where that is short.
+        text = _text(value)
+        if len(text) > MAX_VALUE_CHARACTERS:
+            event[key] = text[:MAX_VALUE_CHARACTERS] + "…"
 
 
 def _is_json(log_format: LogFormat, target: TextIO) -> bool:

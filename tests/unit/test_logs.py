@@ -1,0 +1,93 @@
+"""A log line is written whatever its values are, and does not grow with them."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import pytest
+
+from steelcut.service.logs import make_logger
+
+
+class WithoutRepr:
+    """Fails when it is shown."""
+
+    def __repr__(self) -> str:
+        """Fail."""
+        raise ValueError
+
+
+def fail() -> None:
+    """Fail with a text that is not well-formed."""
+    raise ValueError("\ud800" * 2)
+
+
+def circle() -> list[Any]:
+    """Return a list that holds itself."""
+    around: list[Any] = []
+    around.append(around)
+    return around
+
+
+ODD = {
+    "not a number": (float("nan"), None),
+    "bytes": (b"\xff\n", repr(b"\xff\n")),
+    "lone surrogate": ("a\ud800b", "a\\ud800b"),
+    "lone surrogate within": (("\ud800",), repr(("\ud800",))),
+    "more than 64 bits": (2**64, str(2**64)),
+    "circle": (circle(), "[[...]]"),
+    "no repr": (WithoutRepr(), "<WithoutRepr without a repr>"),
+    "line ends": ("a\r\nb", "a\r\nb"),
+    "NUL": ("a\0b", "a\0b"),
+}
+LONG = {
+    "text": "a" * 1_000_000,
+    "bytes": b"\xff" * 1_000_000,
+    "list": ["a" * 1_000_000],
+    "mapping": {"a" * 1_000_000: 1},
+    "surrogates": "\ud800" * 1_000_000,
+}
+
+
+def logged(value: Any, *, warning: bool = False) -> tuple[str, dict[str, Any]]:
+    """Return the text of one line and what it says."""
+    stream = io.StringIO()
+    logger = make_logger("test", "json", stream)
+    (logger.warning if warning else logger.info)("said", value=value, beside=1)
+    text = stream.getvalue()
+    assert text.count("\n") == 1
+    assert text.endswith("\n")
+    return text, json.loads(text)
+
+
+@pytest.mark.parametrize("warning", [False, True], ids=["info", "warning"])
+@pytest.mark.parametrize("name", ODD)
+def test_odd_value_is_written(name: str, *, warning: bool) -> None:
+    """In one line of JSON, with the service, the level and the time that every line has."""
+    value, shown = ODD[name]
+    _, line = logged(value, warning=warning)
+    assert line["value"] == shown
+    assert (line["event"], line["service"], str(line["beside"])) == ("said", "test", "1")
+    assert line["level"] == ("warning" if warning else "info")
+    assert line["timestamp"].endswith("Z")
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_line_does_not_grow_with_what_is_sent(name: str) -> None:
+    """A megabyte is cut, in whatever form it comes."""
+    text, line = logged(LONG[name])
+    assert len(text) < 5000
+    assert line["value"].endswith("…")
+
+
+def test_traceback_with_an_odd_text_is_written() -> None:
+    """The error is what one looks for."""
+    stream = io.StringIO()
+    logger = make_logger("test", "json", stream)
+    try:
+        fail()
+    except ValueError:
+        logger.exception("failed")
+    assert "ValueError: \\ud800\\ud800" in json.loads(stream.getvalue())["exception"]
