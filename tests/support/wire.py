@@ -77,6 +77,10 @@ class Wire:
         self._kept = next_one
         return None
 
+    async def rest(self) -> bytes:
+        """Read all that comes until the other side hangs up."""
+        return await asyncio.wait_for(self._reader.read(), PATIENCE_SECONDS)
+
     async def close(self, *, abruptly: bool = False) -> None:
         """Hang up: in peace, or with a reset."""
         if abruptly:

@@ -48,7 +48,8 @@ class Cycle(RequestResponseCycle):
         self.flow = protocol.flow
         self.logger = protocol.logger
         self.access_logger = protocol.access_logger
-        self.access_log = protocol.access_log
+        # Each request has its line from the boundary. Not what the protocol says: it goes by whoever has a handler.
+        self.access_log = False
         self.default_headers = protocol.server_state.default_headers
         self.message_event = asyncio.Event()
         self.on_response = protocol.on_response_complete
@@ -62,7 +63,7 @@ class Cycle(RequestResponseCycle):
         The head waits for the message after it, as ASGI allows: until then an application that fails can still be
         answered for.
         """
-        if message["type"] == "http.response.start" and not self.response_started:
+        if message["type"] == "http.response.start" and self._head is None and not self.response_started:
             self._head = message
             return
         head, self._head = self._head, None
@@ -72,13 +73,18 @@ class Cycle(RequestResponseCycle):
             await super().send(head)
         await super().send(message)
 
+    async def send_500_response(self) -> None:
+        """Answer for an application that failed: what it had told of a head is forgotten."""
+        self._head = None
+        await super().send_500_response()
+
     def _answered(self, head: HTTPResponseStartEvent, message: HTTPResponseBodyEvent) -> bool:
         """Write an answer that is whole and ordinary, and say whether it was one."""
         content = message.get("body", b"")
         if message.get("more_body") or self.disconnected or self.flow.write_paused or not self.keep_alive:
             return False
         status = head["status"]
-        if self.scope["method"] == "HEAD" or self.access_log:
+        if self.scope["method"] == "HEAD":
             return False
         written = _head(status, [*self.default_headers, *head.get("headers", ())], len(content))
         if written is None:
@@ -96,6 +102,8 @@ class Cycle(RequestResponseCycle):
 
 def _head(status: int, headers: list[tuple[bytes, bytes]], size: int) -> bytes | None:
     """Return the head of an answer with a content of ``size`` bytes, None for one that needs a closer look."""
+    if not headers:
+        return None
     names, values = zip(*headers, strict=True)
     all_names = b"".join(names)
     if not all_names.islower() or HEADER_RE.search(all_names) or HEADER_VALUE_RE.search(b" ".join(values)):
@@ -107,7 +115,7 @@ def _head(status: int, headers: list[tuple[bytes, bytes]], size: int) -> bytes |
             return None
     elif names.count(b"content-length") != 1 or values[names.index(b"content-length")] != b"%d" % size:
         return None
-    return b"%s%s\r\n\r\n" % (STATUS_LINE[status], b"\r\n".join([b"%s: %s" % field for field in headers]))
+    return b"%s%s\r\n\r\n" % (STATUS_LINE[status], b"\r\n".join(map(b": ".join, headers)))
 
 
 class EndedByProtocol:
