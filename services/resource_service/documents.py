@@ -55,7 +55,7 @@ async def publish(
 ) -> PublishedDocument:
     """Publish ``body`` as the document of ``resource``, or as its document ``key``; replaces an older one.
 
-    Every replica serves it from its next request on. Raises ``DocumentError`` when the name or the bytes
+    Every replica serves it as soon as it hears of it. Raises ``DocumentError`` when the name or the bytes
     cannot be taken, and ``PreconditionFailed`` when the document is in another state than ``preconditions`` ask for;
     the one statement that writes decides that.
     """

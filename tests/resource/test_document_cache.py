@@ -190,10 +190,10 @@ async def test_change_by_another_process_is_heard_of(system: System) -> None:
         await documents.publish(other, "heard", None, b"1")
         await get(kept, "heard")
         await documents.publish(other, "heard", None, b"2")
-        await until(lambda: _is_forgotten(kept, "heard"), 2)
+        await until(lambda: _is_forgotten(kept, "heard"), 1)
         assert (await get(kept, "heard")).body == b"2"
         await documents.delete_document(other, "heard")
-        await until(lambda: _is_forgotten(kept, "heard"), 2)
+        await until(lambda: _is_forgotten(kept, "heard"), 1)
         with pytest.raises(NotFound):
             await get(kept, "heard")
 

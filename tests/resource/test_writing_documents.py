@@ -339,11 +339,16 @@ async def test_log_says_who_changed_what(publisher: Publisher) -> None:
 
 
 async def test_every_replica_serves_it_from_the_next_request_on(start_system: Any) -> None:
-    """What one process has taken, replaced or deleted, the other one serves or serves no more."""
+    """What one process has taken, replaced or deleted, the other one serves or serves no more.
+
+    Without a cache; with one, the other must hear of it first.
+    """
     system: System = await start_system()
     headers = await bearer(system, await system.register("Publisher", ("read", "write")))
     path = f"{PATH}/shared"
-    async with resource_replicas(system.databases, system.issuer, system.resource_base) as replicas:
+    async with resource_replicas(
+        system.databases, system.issuer, system.resource_base, RESOURCE_CACHE_BYTES="0"
+    ) as replicas:
         for turn in range(20):
             one, other = replicas[turn % 2].http, replicas[1 - turn % 2].http
             put = await one.put(path, content=b"%d" % turn, headers={**headers, **JSON})
