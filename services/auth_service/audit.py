@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 # What a kill -9 may lose of issuance: at most this much, and the moment that the writing takes.
 FLUSH_SECONDS = 0.1
+# How often a database that did not take them is tried again: each time there is a line in the log.
+RETRY_SECONDS = 0.5
 # While the database is away events wait here; beyond that they are counted and dropped, for the memory's sake.
 MAX_WAITING = 100_000
 MAX_BATCH = 10_000
@@ -134,19 +136,19 @@ class AuditTrail:
             await task
             await self._write_the_rest()
 
-    async def flush(self) -> None:
-        """Write what waits. When the database is away it goes on waiting."""
+    async def flush(self) -> bool:
+        """Write what waits, and say whether it was written. When the database is away it goes on waiting."""
         async with self._flushing:
-            await self._flush()
+            return await self._flush()
 
-    async def _flush(self) -> None:
+    async def _flush(self) -> bool:
         # What comes meanwhile waits for the next time: a busy service would write without a pause, a few at once.
         left = len(self._waiting)
         while left:
             batch = self._waiting[: min(left, MAX_BATCH)]
-            used = dict(self._used)
             try:
                 async with self._database.connection() as connection, connection.transaction():
+                    used = dict(self._used)
                     for start in range(0, len(batch), MAX_COPIED):
                         await queries.copy_token_events(connection, batch[start : start + MAX_COPIED])
                     await self._note_usage(connection, used)
@@ -154,7 +156,7 @@ class AuditTrail:
                 self._log.warning(
                     "audit events wait", waiting=len(self._waiting), reason=type(error).__name__
                 )
-                return
+                return False
             # Only now: a flush that fails has lost nothing.
             del self._waiting[: len(batch)]
             self._used = {use: seen for use, seen in self._used.items() if used.get(use) != seen}
@@ -164,12 +166,14 @@ class AuditTrail:
                 "audit events were dropped: too many waited for the database", dropped=self._dropped
             )
             self._dropped = 0
+        return True
 
     async def _write_on(self, ended: asyncio.Event) -> None:
+        pause = FLUSH_SECONDS
         while not ended.is_set():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(ended.wait(), FLUSH_SECONDS)
-            await self.flush()
+                await asyncio.wait_for(ended.wait(), pause)
+            pause = FLUSH_SECONDS if await self.flush() else RETRY_SECONDS
 
     async def _write_the_rest(self) -> None:
         end = time.monotonic() + LAST_SECONDS

@@ -151,6 +151,25 @@ async def test_events_wait_while_the_database_is_away(
     assert event["reason"].startswith("database: ")
 
 
+async def test_database_that_is_away_is_tried_again_seldom(
+    start_system: StartSystem, postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each try is a line in the log: not one for every time that events would be written."""
+    monkeypatch.setattr(audit, "FLUSH_SECONDS", 0.001)
+    monkeypatch.setattr(audit, "RETRY_SECONDS", 3600)
+    system: System = await start_system(cache_max_age_seconds=300)  # type: ignore[misc]
+    await ask(system, system.client)
+
+    async def told() -> bool:
+        return "audit events wait" in system.log.text
+
+    async with outage(postgres, system.databases.auth.owner):
+        await ask(system, system.client)
+        await until(told, 10)
+        await asyncio.sleep(0.1)
+        assert system.log.text.count("audit events wait") == 1
+
+
 async def test_answer_without_a_key_is_noted(start_system: StartSystem) -> None:
     """A service that cannot sign says so in the log, for each token that it did not give."""
     system: System = await start_system(cache_max_age_seconds=0)  # type: ignore[misc]
