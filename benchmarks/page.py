@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import statistics
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -86,23 +86,32 @@ def between_marks(page: str) -> str:
     return page.partition(_BEGIN)[2].partition(_END)[0]
 
 
-def main() -> None:
-    """Write the tables and both pictures."""
+def put(page: Path, table: str) -> None:
+    """Write ``table`` into ``page``, between its marks. Raises ``PageError`` when it has none."""
+    page.write_text(replaced(page.read_text(encoding="utf-8"), table), encoding="utf-8")
+
+
+def with_recorded_run(usage: str, command: str, write: Callable[[Mapping[str, Any], str], None]) -> None:
+    """Call ``write`` with the run, and the name, of the file on the command line; what fails is a sentence."""
     if len(sys.argv) != 2:
-        sys.exit(str(__doc__).partition("\n\n")[2])
+        sys.exit(usage.partition("\n\n")[2])
     file = Path(sys.argv[1])
     try:
-        result = orjson.loads(file.read_bytes())
-        tables = {PAGE: section(result, file.name), SCALING: scaling.section(result, file.name)}
-        for page, table in tables.items():
-            page.write_text(replaced(page.read_text(encoding="utf-8"), table), encoding="utf-8")
-        for kind in picture.STYLES:
-            picture.draw(result, kind, PICTURES / f"performance-{kind}.png")
+        write(orjson.loads(file.read_bytes()), file.name)
     except (OSError, orjson.JSONDecodeError, PageError) as fault:
         sys.exit(f"{fault}.")
     except LookupError as fault:
-        sys.exit(f"{file} is not a whole run of `make bench`: it has no {fault}.")
+        sys.exit(f"{file} is not a whole run of `{command}`: it has no {fault}.")
+
+
+def _write(result: Mapping[str, Any], name: str) -> None:
+    """Write the tables and both pictures."""
+    tables = {PAGE: section(result, name), SCALING: scaling.section(result, name)}
+    for page, table in tables.items():
+        put(page, table)
+    for kind in picture.STYLES:
+        picture.draw(result, kind, PICTURES / f"performance-{kind}.png")
 
 
 if __name__ == "__main__":
-    main()
+    with_recorded_run(str(__doc__), "make bench", _write)

@@ -5,14 +5,10 @@ Usage: python -m benchmarks.peers.page FILE, where FILE is what ``make bench-pee
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
-import orjson
-
-from benchmarks.page import ROOT, PageError, replaced
+from benchmarks.page import ROOT, put, with_recorded_run
 
 PAGE: Final = ROOT / "docs" / "peers.md"
 _HEAD: Final = (
@@ -47,19 +43,5 @@ def _line(each: Mapping[str, Any]) -> str:
     return f"| {' | '.join(cells)} |\n"
 
 
-def main() -> None:
-    """Write the tables."""
-    if len(sys.argv) != 2:
-        sys.exit(str(__doc__).partition("\n\n")[2])
-    file = Path(sys.argv[1])
-    try:
-        text = section(orjson.loads(file.read_bytes()), file.name)
-        PAGE.write_text(replaced(PAGE.read_text(encoding="utf-8"), text), encoding="utf-8")
-    except (OSError, orjson.JSONDecodeError, PageError) as fault:
-        sys.exit(f"{fault}.")
-    except LookupError as fault:
-        sys.exit(f"{file} is not a whole run of `make bench-peers`: it has no {fault}.")
-
-
 if __name__ == "__main__":
-    main()
+    with_recorded_run(str(__doc__), "make bench-peers", lambda result, name: put(PAGE, section(result, name)))
