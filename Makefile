@@ -89,14 +89,14 @@ $(runnable): requirements.lock pyproject.toml
 	  echo "Steelcut needs Python 3.11 or newer, and $(PYTHON) is not. Try: make PYTHON=python3.13" >&2; exit 1; }
 	@test -e $@ || { echo "Making the environment in $(VENV): once, and half a minute."; \
 	  $(PYTHON) -m venv --clear $(environment) || { echo "On Debian: apt-get install python3-venv" >&2; exit 1; }; }
-	@awk '/^# section: / {wanted = ($$3 !~ /^(development|manual)$$/)} wanted' requirements.lock >$(environment)/runnable.lock
+	@awk '/^# section: / {wanted = ($$3 !~ /^(development|manual|peers)$$/)} wanted' requirements.lock >$(environment)/runnable.lock
 	@$(pip) install --no-compile --no-deps --require-hashes --requirement $(environment)/runnable.lock
 	@$(pip) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(packages): $(runnable)
 	@test -e $(installed) || echo "Adding what the tests and checks need: once, and half a minute."
-	@awk '/^# section: / {wanted = ($$3 != "manual")} wanted' requirements.lock >$(environment)/installed.lock
+	@awk '/^# section: / {wanted = ($$3 !~ /^(manual|peers)$$/)} wanted' requirements.lock >$(environment)/installed.lock
 	@$(pip) install --no-compile --no-deps --require-hashes --requirement $(environment)/installed.lock
 	@touch $@
 
@@ -110,11 +110,12 @@ $(documentable): $(installed)
 	@$(pip) install --no-compile --no-deps --require-hashes --requirement $(environment)/documentable.lock
 	@touch $@
 
-# Other people's servers, apart from ours: what they need of what we need they find behind their own.
+# Other people's servers, apart from ours: what they need of what we need they find behind their own, and what the
+# manual needs too stands in its section.
 $(peers): $(installed) benchmarks/peers/oidc_provider/package.json
 	@test -e $@ || echo "Adding the servers of other people: once, and half a minute."
 	@$(PYTHON) -m venv --clear $(peer_environment)
-	@awk '/^# section: / {wanted = ($$3 == "peers")} wanted' requirements.lock >$(environment)/peers.lock
+	@awk '/^# section: / {wanted = ($$3 ~ /^(manual|peers)$$/)} wanted' requirements.lock >$(environment)/peers.lock
 	@$(peer_environment)/bin/python -m pip -qq --disable-pip-version-check --no-input install --no-compile --no-deps --require-hashes --requirement $(environment)/peers.lock
 	@$(bin)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' >$$($(peer_environment)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/ours.pth
 	@$(bin)/python tools/node_packages.py install $(peer_environment)/node benchmarks/peers/oidc_provider/package.json
