@@ -18,8 +18,8 @@ from tests.auth.test_database_outage import outage
 from tests.conftest import StartSystem
 from tests.support.foreign import SlowHashes, import_old_client
 from tests.support.plain_http import http_client
-from tests.support.replicas import until
 from tests.support.system import GRANT, RESOURCE, Registered, System
+from tests.support.waiting import until
 
 
 async def ask(
@@ -132,6 +132,7 @@ async def test_events_wait_while_the_database_is_away(
     """Who is known gets tokens meanwhile, who is not is told to come again: all of it is noted when it is back."""
     system: System = await start_system(cache_max_age_seconds=300)  # type: ignore[misc]
     other = await system.register("Other")
+    await system.heard()
     await ask(system, system.client)
     async with outage(postgres, system.databases.auth.owner):
         issued = [await ask(system, system.client) for _ in range(5)]
@@ -158,6 +159,7 @@ async def test_database_that_is_away_is_tried_again_seldom(
     monkeypatch.setattr(audit, "FLUSH_SECONDS", 0.001)
     monkeypatch.setattr(audit, "RETRY_SECONDS", 3600)
     system: System = await start_system(cache_max_age_seconds=300)  # type: ignore[misc]
+    await system.heard()
     await ask(system, system.client)
 
     async def told() -> bool:

@@ -16,7 +16,7 @@ from steelcut.service.logs import make_logger
 from steelcut.service.postgres import Database
 from tests.cli import terminal
 from tests.support.databases import Databases
-from tests.support.replicas import until
+from tests.support.waiting import until
 
 THIS_MONTH = datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
 WRITE = "INSERT INTO audit_events (at, actor, action, object_type, object_id) VALUES ($1, 'a', 'b', 'c', $2)"

@@ -190,6 +190,7 @@ async def test_registry_keeps_no_more_than_its_size(start_system: Any) -> None:
 async def test_warm_client_costs_no_query(start_system: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second token of a client is made without the database; the first by one query."""
     system: System = await start_system(cache_max_age_seconds=300)
+    await system.heard()
     loads = []
     load = system.auth_process.registry.load
 

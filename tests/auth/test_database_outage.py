@@ -34,6 +34,7 @@ async def test_outage_and_return(start_system: Any, postgres: EmbeddedPostgres) 
     """A cached client keeps its tokens, others get 503 with Retry-After, and all is well again afterwards."""
     system: System = await start_system(cache_max_age_seconds=300)
     other = await system.register("Other")
+    await system.heard()
     async with http_client(base_url=system.issuer) as http:
         await http.post("/token", data=GRANT, auth=system.client.basic)
         async with outage(postgres, system.databases.auth.owner):

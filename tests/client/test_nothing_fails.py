@@ -29,8 +29,8 @@ from steelcut.service.logs import make_logger
 from tests.lifecycle.key_operator import KeyOperator, new_master_key
 from tests.support.databases import Databases
 from tests.support.issuer import resource_service, url_of
-from tests.support.replicas import until
 from tests.support.system import ACTOR, DOCUMENT, RESOURCE, seed, serving
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.slow
 

@@ -18,8 +18,8 @@ from steelcut.service.connecting import connect
 from tests.faults.nursery import Life
 from tests.faults.operators import CLIENT_IDS, Operators, Outcome
 from tests.support.plain_http import http_client
-from tests.support.replicas import until
 from tests.support.system import GRANT, RESOURCE
+from tests.support.waiting import until
 
 State = dict[str, Any]
 

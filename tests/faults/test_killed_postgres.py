@@ -17,8 +17,8 @@ from tests.faults.nursery import Life, Nursery, service_environment
 from tests.faults.operators import Operators
 from tests.lifecycle.key_operator import new_master_key
 from tests.support.databases import Databases, Templates
-from tests.support.replicas import POLL_SECONDS, until
 from tests.support.system import seed
+from tests.support.waiting import POLL_SECONDS, until
 
 pytestmark = pytest.mark.slow
 

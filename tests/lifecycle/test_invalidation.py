@@ -13,8 +13,9 @@ import pytest
 from auth_service.administration import clients, resources, secrets
 from tests.auth.test_keys_at_rest import new_master_key
 from tests.support.databases import Databases, Templates
-from tests.support.replicas import Replica, auth_replicas, until
+from tests.support.replicas import Replica, auth_replicas
 from tests.support.system import ACTOR, RESOURCE, Registered, as_owner, seed
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.slow
 

@@ -22,8 +22,9 @@ from steelcut.service.postgres import Database
 from tests.auth.test_keys_at_rest import start
 from tests.lifecycle.key_operator import TIMING, KeyOperator, new_master_key
 from tests.support.databases import Databases
-from tests.support.replicas import Replica, auth_replicas, until
+from tests.support.replicas import Replica, auth_replicas
 from tests.support.system import as_owner, seed
+from tests.support.waiting import until
 
 PUBLICATION = timedelta(seconds=300 + 5 + MARGIN_SECONDS)
 DRAIN = timedelta(seconds=600 + 5 + LEEWAY_SECONDS + MARGIN_SECONDS)

@@ -10,8 +10,9 @@ from auth_service.master_key import MasterKey, SealBroken
 from tests.auth.test_keys_at_rest import start
 from tests.lifecycle.key_operator import KeyOperator, new_master_key
 from tests.support.databases import Databases
-from tests.support.replicas import Replica, auth_replicas, until
+from tests.support.replicas import Replica, auth_replicas
 from tests.support.system import ACTOR, Registered, as_owner, seed
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.slow
 

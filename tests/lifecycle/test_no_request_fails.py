@@ -23,9 +23,10 @@ from tests.lifecycle.key_operator import KeyOperator, new_master_key
 from tests.support.databases import Databases
 from tests.support.issuer import Guarded, resource_service
 from tests.support.plain_http import http_client
-from tests.support.replicas import Replica, auth_replicas, until
+from tests.support.replicas import Replica, auth_replicas
 from tests.support.system import ACTOR, DOCUMENT, RESOURCE, Registered, seed
 from tests.support.tokens import IssuerKey, good_claims
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.slow
 

@@ -15,8 +15,9 @@ from auth_service.administration.clients import disable_client
 from resource_service.settings import ResourceSettings
 from steelcut.service.serving import run
 from tests.support.plain_http import http_client
-from tests.support.replicas import Replica, auth_replicas, until
+from tests.support.replicas import Replica, auth_replicas
 from tests.support.system import ACTOR, GRANT, Registered, System
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.slow
 

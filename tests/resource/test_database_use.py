@@ -279,6 +279,7 @@ async def test_database_goes_away_and_comes_back(start_system: Any, postgres: Em
     bearer = await _bearer(system)
     writer = await _bearer(system, await system.register("Writer", ("write",)))
     writer |= {"Content-Type": "application/json"}
+    await system.heard()
     async with http_client(base_url=system.resource_base) as client:
         assert (await client.get(PATH, headers=bearer)).content == DOCUMENT
         async with outage(postgres, system.databases.resource.owner):

@@ -17,8 +17,8 @@ from steelcut.service.connecting import connect
 from steelcut.service.postgres import Database
 from tests.support.databases import Databases
 from tests.support.plain_http import http_client
-from tests.support.replicas import until
 from tests.support.system import GRANT, System
+from tests.support.waiting import until
 
 
 class Clock:

@@ -15,8 +15,8 @@ from resource_service import state
 from tests.resource.test_publishing import GOOD
 from tests.support.databases import Templates
 from tests.support.plain_http import http_client
-from tests.support.replicas import until
 from tests.support.system import DOCUMENT, GRANT, RESOURCE, System, as_owner, running_system
+from tests.support.waiting import until
 from tests.support.wire import Answer, Wire, exchange
 
 PATH: Final = f"/{RESOURCE}"

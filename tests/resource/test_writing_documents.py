@@ -16,8 +16,9 @@ from resource_service.preconditions import EntityTags, Preconditions
 from steelcut.service.connecting import connect
 from tests.support.databases import Databases, Templates
 from tests.support.plain_http import http_client
-from tests.support.replicas import resource_replicas, until
+from tests.support.replicas import resource_replicas
 from tests.support.system import DOCUMENT, GRANT, RESOURCE, Registered, System, running_system
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.slow
 

@@ -8,8 +8,7 @@ import os
 import socket
 import sys
 import tempfile
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +16,10 @@ import httpx
 
 from tests.support.databases import Databases
 from tests.support.plain_http import http_client
-from tests.support.system import GRANT, Registered, T
+from tests.support.system import GRANT, Registered
+from tests.support.waiting import until
 
 START_SECONDS = 60.0
-POLL_SECONDS = 0.01
 _OURS = ("AUTH_", "RESOURCE_", "STEELCUT_")
 
 
@@ -114,15 +113,6 @@ async def _until_ready(http: httpx.AsyncClient, process: asyncio.subprocess.Proc
             return False
 
     await until(ready, START_SECONDS)
-
-
-async def until(condition: Callable[[], Awaitable[T]], seconds: float) -> float:
-    """Ask again and again until ``condition`` holds; return how long that took. Fails after ``seconds``."""
-    begin = time.monotonic()
-    while not await condition():
-        assert time.monotonic() - begin < seconds, f"not within {seconds} s"
-        await asyncio.sleep(POLL_SECONDS)
-    return time.monotonic() - begin
 
 
 def _free_port() -> int:

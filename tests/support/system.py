@@ -8,9 +8,9 @@ import contextlib
 import io
 import secrets
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
 from typing import Any, Literal, TypeVar
 
 import httpx
@@ -35,6 +35,7 @@ from steelcut.service.http_protocol import HttpProtocol
 from steelcut.service.logs import make_logger
 from tests.support.databases import Databases
 from tests.support.plain_http import http_client
+from tests.support.waiting import until
 
 RESOURCE = "api_v0.0.1"
 DOCUMENT = b'{"about": "This is a protected resource"}\n'
@@ -43,6 +44,8 @@ SCOPES = ("read", "write")
 ACTOR = Actor("test")
 # The one parameter that every token request has.
 GRANT = {"grant_type": "client_credentials"}
+# What nothing is called, but what a test lets a service hear of.
+PROBE = "probe"
 
 T = TypeVar("T")
 
@@ -116,11 +119,31 @@ class System:
         """Administer the auth database as its administrator does."""
         return await as_owner(self.databases.auth_admin, work)
 
+    async def heard(self) -> None:
+        """Wait until both services have heard of every change so far: nothing leaves their caches by it later."""
+        databases, documents = self.databases, self.resource_app.state.process.documents
+        await asyncio.gather(
+            _heard(self.auth_process.registry._clients, PROBE, databases.auth.owner, "steelcut_clients"),
+            _heard(documents._ready, (PROBE, PROBE), databases.resource.owner, "steelcut_documents"),
+        )
+
     async def register(self, name: str, scopes: tuple[str, ...] = ("read",), **options: Any) -> Registered:
         """Register one more client for the example resource."""
         grants = options.pop("grants", {RESOURCE: scopes})
         new = await self.as_admin(lambda c: create_client(c, ACTOR, name, grants, **options))
         return Registered(new.client.client_id, new.secret)
+
+
+async def _heard(cache: MutableMapping[Any, Any], name: Any, owner: str, channel: str) -> None:
+    # Notifications come in order, and a service that only begins to listen empties its cache.
+    cache[name] = SimpleNamespace(body=b"")
+    payload = name if isinstance(name, str) else "/".join(name)
+    await as_owner(owner, lambda c: c.execute("SELECT pg_notify($1, $2)", channel, payload))
+
+    async def gone() -> bool:
+        return name not in cache
+
+    await until(gone, 10)
 
 
 async def as_owner(url: str, work: Callable[[Any], Awaitable[T]]) -> T:

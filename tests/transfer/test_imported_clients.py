@@ -48,6 +48,7 @@ async def test_remembered_client_costs_no_query(
     """From the second request on an imported client costs what any other does: nothing of the database."""
     system: System = await start_system(cache_max_age_seconds=300)
     client = await import_old_client(system)
+    await system.heard()
     loads: list[str] = []
     load = system.auth_process.registry.load
 
