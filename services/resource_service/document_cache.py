@@ -39,6 +39,8 @@ class ReadyDocument:
     """A document with the header fields of its answers; ``body`` is None when it was not read."""
 
     etag: str
+    # As the header fields have it.
+    quoted_etag: str
     body: bytes | None = field(repr=False)
     # Of 200, and of 304 (RFC 9110 §15.4.5).
     fields: Fields
@@ -47,9 +49,10 @@ class ReadyDocument:
     @classmethod
     def of(cls, document: queries.Document) -> ReadyDocument:
         """Make the answers of a document that was read."""
-        unchanged = ((b"etag", b'"%s"' % document.etag.encode()), *_ALWAYS)
+        quoted_etag = f'"{document.etag}"'
+        unchanged = ((b"etag", quoted_etag.encode()), *_ALWAYS)
         whole = (*unchanged, _CONTENT_TYPE, (b"content-length", b"%d" % document.size))
-        return cls(document.etag, document.body, whole, unchanged)
+        return cls(document.etag, quoted_etag, document.body, whole, unchanged)
 
 
 class DocumentCache:

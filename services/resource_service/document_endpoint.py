@@ -56,17 +56,21 @@ class DocumentRoute(BaseRoute):
         scope["log"]["client_id"] = claims.client_id
 
         if_none_match = values(scope, b"if-none-match")
-        known_etags = entity_tags(if_none_match) if if_none_match else ()
-        has_any = ANY_TAG in known_etags
         document = process.documents.ready(resource, key or OWN_DOCUMENT)
-        if document is None:
-            document = await process.documents.read(
-                resource,
-                key or OWN_DOCUMENT,
-                with_body=method == "GET" and not has_any,
-                known_etags=known_etags,
-            )
-        if has_any or document.etag in known_etags:
+        # Most who send a tag send it as they were given it: then there is nothing to parse.
+        unchanged = True
+        if document is None or if_none_match != [document.quoted_etag]:
+            known_etags = entity_tags(if_none_match) if if_none_match else ()
+            has_any = ANY_TAG in known_etags
+            if document is None:
+                document = await process.documents.read(
+                    resource,
+                    key or OWN_DOCUMENT,
+                    with_body=method == "GET" and not has_any,
+                    known_etags=known_etags,
+                )
+            unchanged = has_any or document.etag in known_etags
+        if unchanged:
             status, fields, body = 304, document.fields_if_unchanged, b""
         else:
             status, fields, body = 200, document.fields, document.body or b""

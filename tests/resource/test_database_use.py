@@ -52,6 +52,8 @@ async def observed(
     await administrator.execute(f"ALTER DATABASE {name} SET log_statement = 'all'")
     await administrator.close()
     async with running_system(databases) as system:
+        # Whoever listens to changes does so by now.
+        await system.heard()
         yield system, Statements(postgres, name)
 
 

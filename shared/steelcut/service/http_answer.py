@@ -7,6 +7,7 @@ which the second is the last; those are written here, and whatever is out of the
 from __future__ import annotations
 
 import asyncio
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from uvicorn.protocols.http.httptools_impl import (
@@ -27,6 +28,9 @@ COPIED_BYTES: Final = 16 * 1024
 _CONTINUE: Final = b"HTTP/1.1 100 "
 _NO_CONTENT: Final = (204, 304)
 _NEVER_HERE: Final = frozenset({b"connection", b"transfer-encoding"})
+_LENGTH: Final = b"\r\ncontent-length: "
+# Of the fields of answers, most are always the same; those of one answer alone push none of these out.
+_LINES_KEPT: Final = 1024
 
 
 class Cycle(RequestResponseCycle):
@@ -102,20 +106,22 @@ class Cycle(RequestResponseCycle):
 
 def _head(status: int, headers: list[tuple[bytes, bytes]], size: int) -> bytes | None:
     """Return the head of an answer with a content of ``size`` bytes, None for one that needs a closer look."""
-    if not headers:
+    lines = [_line(name, value) for name, value in headers]
+    if None in lines:
         return None
-    names, values = zip(*headers, strict=True)
-    all_names = b"".join(names)
-    if not all_names.islower() or HEADER_RE.search(all_names) or HEADER_VALUE_RE.search(b" ".join(values)):
-        return None
-    if not _NEVER_HERE.isdisjoint(names):
-        return None
+    head = b"".join((STATUS_LINE[status], *lines, b"\r\n"))  # type: ignore[arg-type] # there is no None among them
+    lengths = head.count(_LENGTH)
     if status in _NO_CONTENT:
-        if size or b"content-length" in names:
-            return None
-    elif names.count(b"content-length") != 1 or values[names.index(b"content-length")] != b"%d" % size:
+        return None if size or lengths else head
+    return head if lengths == 1 and b"%s%d\r\n" % (_LENGTH, size) in head else None
+
+
+@lru_cache(_LINES_KEPT)
+def _line(name: bytes, value: bytes) -> bytes | None:
+    """Return the line of a field, None if it cannot be written as it is."""
+    if not name.islower() or HEADER_RE.search(name) or HEADER_VALUE_RE.search(value) or name in _NEVER_HERE:
         return None
-    return b"%s%s\r\n\r\n" % (STATUS_LINE[status], b"\r\n".join(map(b": ".join, headers)))
+    return b"%s: %s\r\n" % (name, value)
 
 
 class EndedByProtocol:
