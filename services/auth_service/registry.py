@@ -1,9 +1,14 @@
-"""Clients as the token endpoint sees them: a bounded cache, with a short age, over one query."""
+"""Clients as the token endpoint sees them: a bounded cache, with a short age, over one query.
+
+A client that is not at hand is read together with the others that are missed in the same turn of the event loop: a busy
+service asks the database once for many of them, and whoever comes alone waits for nobody.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cachetools import TTLCache
 
@@ -12,6 +17,17 @@ from auth_service.queries import token as queries
 if TYPE_CHECKING:
     from auth_service.clients import Client
     from steelcut.service.postgres import Database
+
+
+# So many clients are asked for by one statement, which has its time: more of them are several statements.
+MOST_AT_ONCE: Final = 100
+
+
+class _Wanted(NamedTuple):
+    """A client that is to be read, and who waits for it."""
+
+    client_id: str
+    found: asyncio.Future[Client | None]
 
 
 class Registry:
@@ -27,6 +43,8 @@ class Registry:
         self._database = database
         self._clients: TTLCache[str, Client] = TTLCache(size, max_age_seconds, timer=monotonic)
         self._changes = 0
+        self._wanted: list[_Wanted] = []
+        self._reading: set[asyncio.Task[None]] = set()
 
     def cached(self, client_id: str) -> Client | None:
         """Return the client if it was read recently: no await, no query."""
@@ -41,15 +59,40 @@ class Registry:
 
         Raises ``TemporarilyUnavailable`` when the database does not answer.
         """
+        loop = asyncio.get_running_loop()
+        if not self._wanted:
+            loop.call_soon(self._read_wanted)
+        found: asyncio.Future[Client | None] = loop.create_future()
+        self._wanted.append(_Wanted(client_id, found))
+        return await found
+
+    def _read_wanted(self) -> None:
+        wanted, self._wanted = self._wanted, []
+        for start in range(0, len(wanted), MOST_AT_ONCE):
+            reading = asyncio.create_task(self._read(wanted[start : start + MOST_AT_ONCE]))
+            self._reading.add(reading)
+            reading.add_done_callback(self._reading.discard)
+
+    async def _read(self, wanted: Sequence[_Wanted]) -> None:
         changes = self._changes
-        async with self._database.connection() as connection:
-            client = await queries.client_by_id(connection, client_id)
-        if client is None:
-            self._clients.pop(client_id, None)
-        elif changes == self._changes:
-            # Not after a change was heard of meanwhile: what was read may be from before it.
-            self._clients[client_id] = client
-        return client
+        try:
+            async with self._database.connection() as connection:
+                clients = await queries.clients_by_id(connection, list({one.client_id for one in wanted}))
+        except Exception as fault:  # noqa: BLE001 - whatever it is, it is theirs who wait
+            for _, found in wanted:
+                if not found.done():
+                    found.set_exception(fault)
+            return
+        for client_id, found in wanted:
+            client = clients.get(client_id)
+            if client is None:
+                self._clients.pop(client_id, None)
+            elif changes == self._changes:
+                # Not after a change was heard of meanwhile: what was read may be from before it.
+                self._clients[client_id] = client
+            # Whoever went away meanwhile has cancelled it.
+            if not found.done():
+                found.set_result(client)
 
     def forget(self, client_id: str) -> None:
         """Read this client again at its next request: it was changed."""

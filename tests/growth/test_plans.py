@@ -41,7 +41,7 @@ SECRET: Final = "many00012345"
 Call = Callable[[Any], Awaitable[Any]]
 
 AUTH: Final[dict[Callable[..., Any], Call]] = {
-    token.client_by_id: lambda c: token.client_by_id(c, CLIENT),
+    token.clients_by_id: lambda c: token.clients_by_id(c, [CLIENT, "many-00054321", "nobody"]),
     token.imported_hashes: lambda c: token.imported_hashes(c, 3),
     admission.standing_scopes: lambda c: admission.standing_scopes(c, CLIENT, "many", "https://many", NOW),
     audit.upsert_usage: lambda c: audit.upsert_usage(

@@ -12,33 +12,17 @@ import pytest
 from resource_service import queries
 from resource_service.app import create_app
 from resource_service.settings import ResourceSettings
-from steelcut.service.connecting import connect, database_of
+from steelcut.service.connecting import connect
 from steelcut.service.refusal import Refusal
 from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres
 from tests.auth.test_database_outage import outage
 from tests.support.databases import Databases, Templates
 from tests.support.plain_http import http_client
+from tests.support.statements import Statements, logged_statements
 from tests.support.system import DOCUMENT, RESOURCE, System, running_system
 from tests.support.tokens import IssuerKey
 
 PATH = f"/{RESOURCE}"
-
-
-class Statements:
-    """The statements that PostgreSQL logged for one database."""
-
-    def __init__(self, postgres: EmbeddedPostgres, database: str) -> None:
-        self._log = postgres.log
-        self._mark = f"@{database} "
-        self._seen = 0
-
-    def new(self) -> list[str]:
-        """Return the statements since the last call."""
-        lines = self._log.read_text().splitlines()
-        lines, self._seen = lines[self._seen :], len(lines)
-        return [
-            line for line in lines if self._mark in line and (" execute " in line or "statement: " in line)
-        ]
 
 
 @pytest.fixture
@@ -47,14 +31,11 @@ async def observed(
 ) -> AsyncIterator[tuple[System, Statements]]:
     """A system of the test's own whose resource database logs every statement."""
     databases = await templates.clone()
-    name = database_of(databases.resource.owner)
-    administrator = await asyncpg.connect(postgres.dsn())
-    await administrator.execute(f"ALTER DATABASE {name} SET log_statement = 'all'")
-    await administrator.close()
+    statements = await logged_statements(postgres, databases.resource.owner)
     async with running_system(databases) as system:
         # Whoever listens to changes does so by now.
         await system.heard()
-        yield system, Statements(postgres, name)
+        yield system, statements
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
-"""What the token endpoint reads: one client by its id, the keys, the scopes."""
+"""What the token endpoint reads: clients by their ids, the keys, the scopes."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -11,6 +12,8 @@ import orjson
 from auth_service.clients import Client, GrantedResource, StoredSecret
 
 if TYPE_CHECKING:
+    import asyncpg
+
     from steelcut.service.postgres import Connection
 
 
@@ -27,8 +30,9 @@ class StoredKey:
     sealed_private: bytes = field(repr=False)
 
 
-# The hot statement: one row, by primary keys, with everything that a token request may need.
-CLIENT_BY_ID = """
+# The hot statement: a row for each id, by primary keys, with everything that a token request may need.
+# For an id that nobody has, the row of some client: it must not be answered sooner than one with a wrong secret.
+CLIENTS_BY_ID = """
     SELECT c.client_id, c.enabled, extract(epoch FROM c.expires_at) AS expires_at, c.grant_types,
            c.token_lifetime_seconds, d.name AS default_resource,
            (SELECT coalesce(json_agg(json_build_array(s.secret_id, s.hash, extract(epoch FROM s.expires_at))), '[]')
@@ -40,20 +44,23 @@ CLIENT_BY_ID = """
                       FROM client_grants JOIN resource_scopes USING (resource_id, scope)
                      WHERE client_id = c.client_id GROUP BY resource_id) g
               JOIN resources r USING (resource_id)) AS grants
-      FROM clients c
-      LEFT JOIN resources d ON d.resource_id = c.default_resource_id
-     WHERE c.client_id = coalesce(
-               (SELECT client_id FROM clients WHERE client_id = $1),
+      FROM unnest($1::text[]) wanted (client_id)
+      JOIN clients c
+        ON c.client_id = coalesce(
+               (SELECT client_id FROM clients WHERE client_id = wanted.client_id),
                (SELECT client_id FROM clients ORDER BY client_id LIMIT 1)
            )
+      LEFT JOIN resources d ON d.resource_id = c.default_resource_id
 """
 
 
-async def client_by_id(connection: Connection, client_id: str) -> Client | None:
-    """Read a client with its secrets and grants, None when there is none of that id."""
-    row = await connection.fetchrow(CLIENT_BY_ID, client_id)
-    if row is None:
-        return None
+async def clients_by_id(connection: Connection, client_ids: Sequence[str]) -> dict[str, Client]:
+    """Read clients with their secrets and grants; an id that nobody has may lead to somebody else."""
+    rows = await connection.fetch(CLIENTS_BY_ID, client_ids)
+    return {row["client_id"]: _client(row) for row in rows}
+
+
+def _client(row: asyncpg.Record) -> Client:
     resources = [
         # A resource without default scopes gives all that were granted.
         GrantedResource(
@@ -63,7 +70,7 @@ async def client_by_id(connection: Connection, client_id: str) -> Client | None:
     ]
     by_name = {resource.name: resource for resource in resources}
     only = resources[0] if len(resources) == 1 else None
-    client = Client(
+    return Client(
         client_id=row["client_id"],
         enabled=row["enabled"],
         expires_at=None if row["expires_at"] is None else float(row["expires_at"]),
@@ -77,8 +84,6 @@ async def client_by_id(connection: Connection, client_id: str) -> Client | None:
         default_target=by_name.get(row["default_resource"], only),
         token_lifetime_seconds=row["token_lifetime_seconds"],
     )
-    # Only now: an unknown client must not be answered sooner than one with a wrong secret.
-    return client if client.client_id == client_id else None
 
 
 async def imported_hashes(connection: Connection, limit: int) -> tuple[str, ...]:
