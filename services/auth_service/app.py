@@ -88,7 +88,7 @@ def _admin() -> ModuleType:
 
 async def _database(app: FastAPI) -> str | None:
     process: Process = app.state.process
-    return await process.database.check()
+    return await process.database.check(process.settings.stale_seconds)
 
 
 async def _signing_key(app: FastAPI) -> str | None:

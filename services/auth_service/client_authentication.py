@@ -52,8 +52,11 @@ async def authenticate(
     cached client does not know is looked up afresh before it is refused: a new secret works at once on every
     replica, and a wrong secret costs the same work as an unknown client.
 
-    Raises ``InvalidClient`` or ``InvalidRequest`` in one of its kinds, and ``TemporarilyUnavailable`` when an imported
-    secret cannot be verified now.
+    While the database is away, a client goes on that could prove itself to what was last known of it; nobody is refused
+    by that, since a secret may be new.
+
+    Raises ``InvalidClient`` or ``InvalidRequest`` in one of its kinds, and ``TemporarilyUnavailable`` when neither the
+    database nor what was known of the client can tell, or an imported secret cannot be verified now.
     """
     credentials = presented_credentials(authorization, form)
     secret_id = client_secrets.secret_id_of(credentials.unverified_secret)
@@ -68,12 +71,16 @@ async def _by_secret_of_ours(
     registry: Registry, credentials: Credentials, secret_id: str, now: float
 ) -> AuthenticatedClient:
     client_id, secret = credentials.client_id, credentials.unverified_secret
-    cached = registry.cached(client_id) or NOBODY
-    if _verify(cached, secret_id, secret, now):
-        return AuthenticatedClient(_checked_life(cached, now), secret_id)
-    client = await registry.load(client_id)
+    fresh = registry.cached(client_id)
+    known = fresh or registry.known(client_id) or NOBODY
+    if not _verify(known, secret_id, secret, now):
+        client, stale = await registry.load(client_id), False
+    elif fresh is None:
+        client, stale = await registry.load_or_keep(known)
+    else:
+        return AuthenticatedClient(_checked_life(fresh, now), secret_id)
     if _verify(client or NOBODY, secret_id, secret, now) and client is not None:
-        return AuthenticatedClient(_checked_life(client, now), secret_id)
+        return AuthenticatedClient(_checked_life(client, now), secret_id, stale)
     raise _not_authenticated(client, client_id)
 
 
@@ -81,17 +88,20 @@ async def _by_imported_secret(
     registry: Registry, imported: ImportedSecrets, credentials: Credentials, now: float
 ) -> AuthenticatedClient:
     client_id, secret = credentials.client_id, credentials.unverified_secret
-    cached = registry.cached(client_id) or NOBODY
-    stored = cached.imported_secret
-    if stored and stored.is_live(now) and imported.remembers(client_id, secret, stored.hash):
-        return AuthenticatedClient(_checked_life(cached, now), stored.secret_id)
-    client = await registry.load(client_id)
+    known = registry.known(client_id) or NOBODY
+    stored = known.imported_secret
+    remembered = stored and stored.is_live(now) and imported.remembers(client_id, secret, stored.hash)
+    if stored and remembered and registry.cached(client_id) is not None:
+        return AuthenticatedClient(_checked_life(known, now), stored.secret_id)
+    client, stale = (
+        await registry.load_or_keep(known) if remembered else (await registry.load(client_id), False)
+    )
     stored = (client or NOBODY).imported_secret
     # One slow hash in each case, that of somebody else when there is no own: its time tells nobody who exists.
     hashed = stored.hash if stored else imported.decoy_for(client_id)
     matches = hashed is not None and await imported.verify(client_id, secret, hashed)
     if client and stored and matches and stored.is_live(now):
-        return AuthenticatedClient(_checked_life(client, now), stored.secret_id)
+        return AuthenticatedClient(_checked_life(client, now), stored.secret_id, stale)
     raise _not_authenticated(client, client_id)
 
 

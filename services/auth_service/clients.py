@@ -77,7 +77,8 @@ NOBODY = Client(
 
 
 class AuthenticatedClient(NamedTuple):
-    """A client that proved itself, and by which of its secrets."""
+    """A client that proved itself, and by which of its secrets; ``stale`` is one that could not be read afresh."""
 
     client: Client
     secret_id: str
+    stale: bool = False

@@ -10,9 +10,10 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from cachetools import TTLCache
-
 from auth_service.queries import token as queries
+from steelcut.errors import TemporarilyUnavailable
+from steelcut.service.aged_cache import AgedCache
+from steelcut.service.postgres import PATIENCE_SECONDS, REQUEST_SECONDS
 
 if TYPE_CHECKING:
     from auth_service.clients import Client
@@ -31,28 +32,49 @@ class _Wanted(NamedTuple):
 
 
 class Registry:
-    """Known clients, kept for ``max_age_seconds`` and at most ``size`` of them (the least used leave).
+    """Known clients, fresh for ``max_age_seconds`` and at most ``size`` of them (the least used leave).
 
-    Only clients that exist are kept, so a flood of invented ids cannot push real ones out.
+    While the database is away they are known for ``stale_seconds`` more. Only clients that exist are kept, so a flood
+    of invented ids cannot push real ones out.
     """
 
     def __init__(
-        self, database: Database, *, max_age_seconds: float, size: int, monotonic: Callable[[], float]
+        self,
+        database: Database,
+        *,
+        max_age_seconds: float,
+        stale_seconds: float,
+        size: int,
+        monotonic: Callable[[], float],
     ) -> None:
         """Read from ``database``; ``monotonic`` is the clock of the ages, in seconds."""
         self._database = database
-        self._clients: TTLCache[str, Client] = TTLCache(size, max_age_seconds, timer=monotonic)
+        self._clients: AgedCache[str, Client] = AgedCache(
+            size, fresh_seconds=max_age_seconds, stale_seconds=stale_seconds, monotonic=monotonic
+        )
         self._changes = 0
         self._wanted: list[_Wanted] = []
         self._reading: set[asyncio.Task[None]] = set()
 
     def cached(self, client_id: str) -> Client | None:
         """Return the client if it was read recently: no await, no query."""
-        try:
-            # Half of what TTLCache.get takes, which looks twice.
-            return self._clients[client_id]
-        except KeyError:
-            return None
+        return self._clients.fresh(client_id)
+
+    def known(self, client_id: str) -> Client | None:
+        """Return the client as it was last read, which may be longer ago."""
+        return self._clients.known(client_id)
+
+    async def load_or_keep(self, known: Client) -> tuple[Client | None, bool]:
+        """Read a known client afresh, or go on with it, which is said, while the database is away or too slow."""
+        if not self._database.is_away():
+            try:
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    return await self.load(known.client_id), False
+            except TimeoutError:
+                self._database.note_away()
+            except TemporarilyUnavailable:
+                pass
+        return known, True
 
     async def load(self, client_id: str) -> Client | None:
         """Read the client afresh by one query, None when there is none of that id.
@@ -76,7 +98,7 @@ class Registry:
     async def _read(self, wanted: Sequence[_Wanted]) -> None:
         changes = self._changes
         try:
-            async with self._database.connection() as connection:
+            async with self._database.connection(within=REQUEST_SECONDS) as connection:
                 clients = await queries.clients_by_id(connection, list({one.client_id for one in wanted}))
         except Exception as fault:  # noqa: BLE001 - whatever it is, it is theirs who wait
             for _, found in wanted:
@@ -86,10 +108,10 @@ class Registry:
         for client_id, found in wanted:
             client = clients.get(client_id)
             if client is None:
-                self._clients.pop(client_id, None)
+                self._clients.forget(client_id)
             elif changes == self._changes:
                 # Not after a change was heard of meanwhile: what was read may be from before it.
-                self._clients[client_id] = client
+                self._clients.put(client_id, client)
             # Whoever went away meanwhile has cancelled it.
             if not found.done():
                 found.set_result(client)
@@ -97,9 +119,14 @@ class Registry:
     def forget(self, client_id: str) -> None:
         """Read this client again at its next request: it was changed."""
         self._changes += 1
-        self._clients.pop(client_id, None)
+        self._clients.forget(client_id)
 
     def forget_all(self) -> None:
-        """Read every client again: something was changed that many share, or a notification may be missing."""
+        """Read every client again: something was changed that many share."""
         self._changes += 1
-        self._clients.clear()
+        self._clients.forget_all()
+
+    def missed(self) -> None:
+        """Read every client again as soon as that can be: a notification may be missing."""
+        self._changes += 1
+        self._clients.doubt_all()

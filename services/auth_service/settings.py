@@ -76,6 +76,15 @@ class TimingSettings(ServiceSettings):
         le=300,
         description="How long clients and keys are kept before they are read again, in seconds",
     )
+    stale_seconds: float = Field(
+        60.0,
+        ge=0,
+        le=3600,
+        description=(
+            "How long after that a known client still gets tokens while the database is away; what was changed "
+            "meanwhile is not known then; 0 refuses them all with 503; in seconds"
+        ),
+    )
 
     @property
     def refresh_seconds(self) -> float:

@@ -81,6 +81,7 @@ async def open_process(settings: AuthSettings, log: Logger) -> AsyncIterator[Pro
             registry=Registry(
                 database,
                 max_age_seconds=settings.cache_max_age_seconds,
+                stale_seconds=settings.stale_seconds,
                 size=settings.cache_size,
                 monotonic=time.monotonic,
             ),
@@ -171,7 +172,8 @@ def _hearing_of_changes(process: Process) -> contextlib.AbstractAsyncContextMana
         process.changed.set()
 
     def missed() -> None:
-        resources_changed("")
+        process.registry.missed()
+        process.changed.set()
 
     return listening(
         process.settings.database_url.get_secret_value(),

@@ -53,6 +53,8 @@ async def _issue(scope: Scope, receive: Receive, process: Process, now: float) -
     authenticated = await authenticate(process.registry, process.imported_secrets, authorization, form, now)
     client, log = authenticated.client, scope["log"]
     log["client_id"] = client.client_id
+    if authenticated.stale:
+        log["stale"] = True
     settings = process.settings
     grant = grant_for(client, form, settings.token_lifetime_seconds)
     access_token = sign(grant, process.key_ring.active, issuer=settings.issuer, now=now)

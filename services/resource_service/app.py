@@ -68,7 +68,7 @@ def create_app(settings: ResourceSettings | None = None, log: Logger | None = No
 
 async def _database(app: FastAPI) -> str | None:
     process: Process = app.state.process
-    return await process.database.check()
+    return await process.database.check(process.settings.stale_seconds)
 
 
 async def _issuer_keys(app: FastAPI) -> str | None:

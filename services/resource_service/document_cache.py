@@ -2,7 +2,8 @@
 
 What a cache must not do here is to serve an old version for longer than it takes to hear of a new one. Every change is
 announced by the database at its commit (``NOTIFY``); whoever writes through this process has his change seen at once;
-and ``max_age_seconds`` bounds what is lost while nobody listens.
+and ``max_age_seconds`` bounds what is lost while nobody listens. Only while the database is away, and for
+``stale_seconds`` at most, is a document served that may have changed meanwhile.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from cachetools import TTLCache
-
 from resource_service import documents, queries
 from resource_service.errors import NotFound
+from steelcut.errors import TemporarilyUnavailable
+from steelcut.service.aged_cache import AgedCache
+from steelcut.service.postgres import PATIENCE_SECONDS, REQUEST_SECONDS
 
 if TYPE_CHECKING:
     from steelcut.service.postgres import Database
@@ -67,49 +69,62 @@ class DocumentCache:
         *,
         max_bytes: int,
         max_age_seconds: float,
+        stale_seconds: float,
         monotonic: Callable[[], float],
     ) -> None:
         """Read from ``database``; ``monotonic`` is the clock of the ages, in seconds."""
         self._database = database
         self._largest = max_bytes // LARGEST_SHARE - OVERHEAD_BYTES if max_age_seconds else -1
-        self._ready: TTLCache[Name, ReadyDocument] = TTLCache(
-            max_bytes, max_age_seconds, timer=monotonic, getsizeof=_size
+        self._ready: AgedCache[Name, ReadyDocument] = AgedCache(
+            max_bytes,
+            fresh_seconds=max_age_seconds,
+            stale_seconds=stale_seconds,
+            monotonic=monotonic,
+            getsizeof=_size,
         )
         self._reading: dict[Name, asyncio.Task[ReadyDocument]] = {}
 
     def ready(self, resource: str, key: str) -> ReadyDocument | None:
         """Return the document if it was read recently: no await, no query."""
-        try:
-            # Half of what TTLCache.get takes, which looks twice.
-            return self._ready[resource, key]
-        except KeyError:
-            return None
+        return self._ready.fresh((resource, key))
 
     async def read(
         self, resource: str, key: str, *, with_body: bool, known_etags: Sequence[str]
-    ) -> ReadyDocument:
+    ) -> tuple[ReadyDocument, bool]:
         """Read the document by one query, or with those who read it already.
 
-        Its body is there when ``with_body`` and its tag is not among ``known_etags``. Raises ``NotFound``, and
-        ``TemporarilyUnavailable`` when the database does not answer.
+        Its body is there when ``with_body`` and its tag is not among ``known_etags``. Said with it is whether it is the
+        one that was last known, because the database is away or too slow. Raises ``NotFound``, and
+        ``TemporarilyUnavailable`` when the database does not answer and nothing is known.
         """
         if self._largest < 0:
-            return await self._read(resource, key, with_body=with_body, known_etags=known_etags)
-        document = await self._with_others((resource, key))
+            return await self._read(resource, key, with_body=with_body, known_etags=known_etags), False
+        name = (resource, key)
+        known = self._ready.known(name)
+        if known is not None and self._database.is_away():
+            return known, True
+        try:
+            async with asyncio.timeout(None if known is None else PATIENCE_SECONDS):
+                document = await self._with_others(name)
+        except (TimeoutError, TemporarilyUnavailable):
+            if known is None:
+                raise
+            self._database.note_away()
+            return known, True
         if document.body is None and with_body and document.etag not in known_etags:
             # Too large to be kept, and so to be waited for together.
-            return await self._read(resource, key, with_body=True, known_etags=())
-        return document
+            return await self._read(resource, key, with_body=True, known_etags=()), False
+        return document, False
 
     def forget(self, resource: str, key: str) -> None:
         """Read this document again at its next request: it was changed."""
-        self._ready.pop((resource, key), None)
+        self._ready.forget((resource, key))
         # Whoever asks from now on must not get what is being read: it may be from before the change.
         self._reading.pop((resource, key), None)
 
-    def forget_all(self) -> None:
-        """Read every document again: a notification may be missing."""
-        self._ready.clear()
+    def missed(self) -> None:
+        """Read every document again as soon as that can be: a notification may be missing."""
+        self._ready.doubt_all()
         self._reading.clear()
 
     async def _with_others(self, name: Name) -> ReadyDocument:
@@ -121,26 +136,28 @@ class DocumentCache:
         return await asyncio.shield(task)
 
     async def _read_to_keep(self, name: Name) -> ReadyDocument:
-        async with self._database.connection() as connection:
+        async with self._database.connection(within=REQUEST_SECONDS) as connection:
             found = await queries.document_up_to(connection, *name, max_bytes=self._largest)
         if found is None:
             raise NotFound("no such document")
         return ReadyDocument.of(found)
 
     def _landed(self, name: Name, done: asyncio.Task[ReadyDocument]) -> None:
-        failed = done.cancelled() or done.exception() is not None
+        fault = asyncio.CancelledError() if done.cancelled() else done.exception()
         if self._reading.get(name) is not done:
             # A change was heard of meanwhile.
             return
         del self._reading[name]
+        if isinstance(fault, NotFound):
+            self._ready.forget(name)
         # Only what exists: a flood of invented names cannot push real documents out.
-        if not failed and done.result().body is not None:
-            self._ready[name] = done.result()
+        elif fault is None and done.result().body is not None:
+            self._ready.put(name, done.result())
 
     async def _read(
         self, resource: str, key: str, *, with_body: bool, known_etags: Sequence[str]
     ) -> ReadyDocument:
-        async with self._database.connection() as connection:
+        async with self._database.connection(within=REQUEST_SECONDS) as connection:
             found = await documents.read(
                 connection, resource, key, with_body=with_body, known_etags=known_etags
             )

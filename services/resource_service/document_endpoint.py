@@ -63,12 +63,14 @@ class DocumentRoute(BaseRoute):
             known_etags = entity_tags(if_none_match) if if_none_match else ()
             has_any = ANY_TAG in known_etags
             if document is None:
-                document = await process.documents.read(
+                document, stale = await process.documents.read(
                     resource,
                     key or OWN_DOCUMENT,
                     with_body=method == "GET" and not has_any,
                     known_etags=known_etags,
                 )
+                if stale:
+                    scope["log"]["stale"] = True
             unchanged = has_any or document.etag in known_etags
         if unchanged:
             status, fields, body = 304, document.fields_if_unchanged, b""

@@ -86,6 +86,15 @@ class ResourceSettings(ServingSettings):
             "0 reads each from the database; in seconds"
         ),
     )
+    stale_seconds: float = Field(
+        60.0,
+        ge=0,
+        le=3600,
+        description=(
+            "How long after that a document that is kept is still served while the database is away; 0 answers 503; "
+            "in seconds"
+        ),
+    )
     jwks_cooldown_seconds: float = Field(
         30.0,
         ge=0,

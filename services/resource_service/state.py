@@ -86,6 +86,7 @@ async def open_process(settings: ResourceSettings, log: Logger) -> AsyncIterator
             database,
             max_bytes=settings.cache_bytes,
             max_age_seconds=settings.cache_max_age_seconds,
+            stale_seconds=settings.stale_seconds,
             monotonic=time.monotonic,
         )
         await keys.ready_async()
@@ -103,7 +104,7 @@ def _hearing_of_changes(
     return listening(
         settings.database_url.get_secret_value(),
         {"steelcut_documents": changed},
-        missed=cache.forget_all,
+        missed=cache.missed,
         log=log,
     )
 

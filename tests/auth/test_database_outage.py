@@ -32,7 +32,7 @@ async def outage(postgres: EmbeddedPostgres, url: str) -> AsyncIterator[None]:
 
 async def test_outage_and_return(start_system: Any, postgres: EmbeddedPostgres) -> None:
     """A cached client keeps its tokens, others get 503 with Retry-After, and all is well again afterwards."""
-    system: System = await start_system(cache_max_age_seconds=300)
+    system: System = await start_system(cache_max_age_seconds=300, stale_seconds=0)
     other = await system.register("Other")
     await system.heard()
     async with http_client(base_url=system.issuer) as http:

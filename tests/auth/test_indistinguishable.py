@@ -196,7 +196,7 @@ def _comparable(answer: httpx.Response) -> list[tuple[str, str]]:
 async def _work(
     system: System, guesser: httpx.AsyncClient, caller: Registered, *, known_before: bool, status: int = 401
 ) -> Work:
-    system.auth_process.registry._clients.clear()
+    system.auth_process.registry.forget_all()
     if known_before:
         await _ask(guesser, caller, in_body=False)
     with _counted(system) as work:

@@ -8,7 +8,7 @@ import contextlib
 import io
 import secrets
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType, SimpleNamespace
 from typing import Any, Literal, TypeVar
@@ -30,6 +30,7 @@ from auth_service.state import Process
 from resource_service import documents
 from resource_service.app import create_app as create_resource_app
 from resource_service.settings import ResourceSettings
+from steelcut.service.aged_cache import AgedCache
 from steelcut.service.connecting import connect
 from steelcut.service.http_protocol import HttpProtocol
 from steelcut.service.logs import make_logger
@@ -134,14 +135,14 @@ class System:
         return Registered(new.client.client_id, new.secret)
 
 
-async def _heard(cache: MutableMapping[Any, Any], name: Any, owner: str, channel: str) -> None:
-    # Notifications come in order, and a service that only begins to listen empties its cache.
-    cache[name] = SimpleNamespace(body=b"")
+async def _heard(cache: AgedCache[Any, Any], name: Any, owner: str, channel: str) -> None:
+    # Notifications come in order, and a service that only begins to listen takes nothing for fresh.
+    cache.put(name, SimpleNamespace(body=b""))
     payload = name if isinstance(name, str) else "/".join(name)
     await as_owner(owner, lambda c: c.execute("SELECT pg_notify($1, $2)", channel, payload))
 
     async def gone() -> bool:
-        return name not in cache
+        return cache.fresh(name) is None
 
     await until(gone, 10)
 

@@ -13,6 +13,13 @@ from steelcut.service.asgi import NO_STORE
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+
+class Hindered(str):
+    """What is wrong, where the process can do part of its work all the same: better than no process at all."""
+
+    __slots__ = ()
+
+
 # Each check returns None when all is well, else what is wrong, in words that may be shown to anybody.
 Checks = Mapping[str, Callable[[], Awaitable[str | None]]]
 
@@ -47,7 +54,7 @@ def add_health(app: FastAPI, checks: Checks) -> None:
     async def readyz(response: Response) -> Readiness:
         response.headers.update(NO_STORE)
         results = {name: await check() for name, check in checks.items()}
-        ready = not any(results.values())
+        ready = all(result is None or isinstance(result, Hindered) for result in results.values())
         if not ready:
             response.status_code = 503
         shown = {name: result or "ok" for name, result in results.items()}

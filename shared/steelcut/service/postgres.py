@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Self
@@ -11,6 +13,7 @@ import asyncpg
 import stamina
 
 from steelcut.errors import TemporarilyUnavailable
+from steelcut.service.health import Hindered
 from steelcut.service.hosts import NOT_THERE, connect_to_one
 from steelcut.service.refusal import Refusal
 
@@ -22,6 +25,12 @@ if TYPE_CHECKING:
 # A request waits this long for a connection, and this long for a statement, before it becomes a 503.
 ACQUIRE_SECONDS = 2.0
 STATEMENT_SECONDS = 2.0
+# A request that reads waits so long for all of it.
+REQUEST_SECONDS = 1.8
+# So long, where there is an older answer to fall back upon.
+PATIENCE_SECONDS = 0.25
+# After a fault the database is taken for away so long, by who has such an answer.
+AWAY_SECONDS = 0.5
 
 # What says "the database is not there", as against "the statement is wrong".
 _FAULTS = (
@@ -51,6 +60,8 @@ class Database:
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
         """Use ``open``, which makes the pool."""
         self._pool = pool
+        self._away_until = -math.inf
+        self._answered_at = time.monotonic()
 
     @classmethod
     async def open(
@@ -98,12 +109,34 @@ class Database:
             raise
         return database
 
+    def is_away(self) -> bool:
+        """Say whether it did not answer a moment ago. To ask it all the same is how one learns that it is back."""
+        return time.monotonic() < self._away_until
+
+    def note_away(self) -> None:
+        """Take it for away, for a moment: it did not answer, or was too slow."""
+        self._away_until = time.monotonic() + AWAY_SECONDS
+
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
-        """Lend a connection for one or few statements.
+    async def connection(self, *, within: float | None = None) -> AsyncIterator[Connection]:
+        """Lend a connection for one or few statements, all of which must end ``within`` so many seconds.
 
         Raises ``TemporarilyUnavailable`` when PostgreSQL is gone, overloaded or too slow.
         """
+        try:
+            async with asyncio.timeout(within), self._lent() as connection:
+                yield connection
+            self._answered_at = time.monotonic()
+        except (TemporarilyUnavailable, *_FAULTS) as fault:
+            if within is not None:
+                # Not for what is done behind the requests: a full disk hinders who writes, and no reader.
+                self.note_away()
+            if isinstance(fault, TemporarilyUnavailable):
+                raise
+            raise TemporarilyUnavailable(f"database: {type(fault).__name__}") from fault
+
+    @asynccontextmanager
+    async def _lent(self) -> AsyncIterator[Connection]:
         try:
             connection = await self._pool.acquire(timeout=ACQUIRE_SECONDS)
         except (*_FAULTS, asyncpg.PostgresError) as fault:
@@ -111,17 +144,24 @@ class Database:
             raise TemporarilyUnavailable(f"database: {type(fault).__name__}") from fault
         try:
             yield connection
-        except _FAULTS as fault:
-            raise TemporarilyUnavailable(f"database: {type(fault).__name__}") from fault
+        except (asyncio.CancelledError, TimeoutError):
+            # Given back, it would be waited for until the server has heard that the statement was broken off.
+            connection.terminate()
+            raise
         finally:
             await self._pool.release(connection)
 
-    async def check(self) -> str | None:
-        """Return None when the database answers, else what to tell a prober."""
+    async def check(self, stale_seconds: float = 0) -> str | None:
+        """Return None when the database answers, else what to tell a prober.
+
+        ``stale_seconds`` is for how long the service goes on by what it knows.
+        """
         try:
-            async with self.connection() as connection:
+            async with self.connection(within=REQUEST_SECONDS) as connection:
                 await connection.execute("SELECT")
         except TemporarilyUnavailable:
+            if time.monotonic() - self._answered_at < stale_seconds:
+                return Hindered("the database does not answer: what is known is served, and nothing else")
             return "the database does not answer"
         return None
 

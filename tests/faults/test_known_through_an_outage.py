@@ -1,0 +1,209 @@
+"""What is known is served through an outage of the database, for a bounded time; everybody else hears 503 soon."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import pytest
+
+from auth_service.administration.clients import disable_client
+from steelcut.service.postgres import REQUEST_SECONDS
+from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres
+from tests.auth.test_database_outage import outage
+from tests.support.databases import Templates
+from tests.support.plain_http import http_client
+from tests.support.system import ACTOR, DOCUMENT, GRANT, RESOURCE, Registered, System, running_system
+from tests.support.waiting import until
+
+PATH = f"/{RESOURCE}"
+# So soon nothing is fresh any more.
+YOUNG: Final[dict[str, Any]] = {
+    "cache_max_age_seconds": 0.05,
+    "resource_options": {"cache_max_age_seconds": 0.05},
+}
+RECOVERY_SECONDS = 1.0
+
+
+class Callers:
+    """A client with a token, and what it and others are answered."""
+
+    def __init__(self, system: System, http: httpx.AsyncClient) -> None:
+        self.system = system
+        self._http = http
+        self.bearer = ""
+
+    async def token(self, client: Registered | None = None) -> httpx.Response:
+        """Ask for a token."""
+        asking = client or self.system.client
+        return await self._http.post(self.system.token_url, data=GRANT, auth=asking.basic)
+
+    async def document(self, path: str = PATH) -> httpx.Response:
+        """Fetch a document."""
+        url = f"{self.system.resource_base}{path}"
+        return await self._http.get(url, headers={"Authorization": f"Bearer {self.bearer}"})
+
+    async def ready(self, base: str) -> httpx.Response:
+        """Probe a service."""
+        return await self._http.get(f"{base}/readyz")
+
+    async def become_known(self) -> None:
+        """Let both services read what they are asked for later, and let it age."""
+        await self.system.heard()
+        self.bearer = (await self.token()).json()["access_token"]
+        assert (await self.document()).status_code == 200
+        registry = self.system.auth_process.registry
+        documents = self.system.resource_app.state.process.documents
+
+        async def aged() -> bool:
+            return (
+                registry.cached(self.system.client.client_id) is None
+                and documents.ready(RESOURCE, "") is None
+            )
+
+        await until(aged, 5)
+
+
+@contextlib.asynccontextmanager
+async def known(system: System) -> AsyncIterator[Callers]:
+    """Give callers of a system that knows the client and its document."""
+    async with http_client(timeout=30) as http:
+        callers = Callers(system, http)
+        await callers.become_known()
+        yield callers
+
+
+async def test_known_client_and_document_go_on(start_system: Any, postgres: EmbeddedPostgres) -> None:
+    """Both are served as last known, which the log says; a stranger and a wrong secret are told to come again."""
+    system: System = await start_system(**YOUNG)
+    other = await system.register("Other")
+    async with known(system) as callers:
+        async with (
+            outage(postgres, system.databases.auth.owner),
+            outage(postgres, system.databases.resource.owner),
+        ):
+            token, document = await callers.token(), await callers.document()
+            stranger = await callers.token(other)
+            wrong = await callers.token(Registered(system.client.client_id, other.secret))
+            unknown = await callers.document(f"{PATH}/unknown")
+            ready = [await callers.ready(base) for base in (system.issuer, system.resource_base)]
+
+        async def afresh() -> bool:
+            answers = [await callers.token(), await callers.document()]
+            return all(
+                answer.status_code == 200 and "stale" not in system.log.of(answer) for answer in answers
+            )
+
+        await until(afresh, RECOVERY_SECONDS)
+        assert (await callers.token(other)).status_code == 200
+    assert (token.status_code, document.status_code, document.content) == (200, 200, DOCUMENT)
+    # Else a load balancer would take away, all at once, those who can still do something.
+    for probe in ready:
+        assert (probe.status_code, probe.json()["status"]) == (200, "ready")
+        assert "what is known is served" in probe.json()["checks"]["database"]
+    assert system.log.of(token)["stale"] is system.log.of(document)["stale"] is True
+    for refused in (stranger, wrong, unknown):
+        assert (refused.status_code, refused.json()["error"]) == (503, "temporarily_unavailable")
+        assert refused.headers["retry-after"] == "1"
+
+
+async def test_they_are_known_only_so_long(start_system: Any, postgres: EmbeddedPostgres) -> None:
+    """After AUTH_STALE_SECONDS and RESOURCE_STALE_SECONDS they are refused as everybody else."""
+    options = {"cache_max_age_seconds": 0.05, "stale_seconds": 0.5}
+    system: System = await start_system(**options, resource_options=options)
+    async with (
+        known(system) as callers,
+        outage(postgres, system.databases.auth.owner),
+        outage(postgres, system.databases.resource.owner),
+    ):
+
+        async def over() -> bool:
+            return {(await callers.token()).status_code, (await callers.document()).status_code} == {503}
+
+        await until(over, 5)
+
+
+async def test_none_is_known_where_that_is_turned_off(start_system: Any, postgres: EmbeddedPostgres) -> None:
+    """By AUTH_STALE_SECONDS=0 and RESOURCE_STALE_SECONDS=0."""
+    options = {"cache_max_age_seconds": 0.05, "stale_seconds": 0}
+    system: System = await start_system(**options, resource_options=options)
+    async with (
+        known(system) as callers,
+        outage(postgres, system.databases.auth.owner),
+        outage(postgres, system.databases.resource.owner),
+    ):
+        assert (await callers.token()).status_code == 503
+        assert (await callers.document()).status_code == 503
+
+
+async def test_what_is_known_to_have_changed_is_not_served(
+    start_system: Any, postgres: EmbeddedPostgres
+) -> None:
+    """A client that was disabled just before the outage gets no token by what was known before that."""
+    system: System = await start_system(**YOUNG)
+    async with known(system) as callers:
+        await system.as_admin(lambda c: disable_client(c, ACTOR, system.client.client_id))
+        await system.heard()
+        async with outage(postgres, system.databases.auth.owner):
+            assert (await callers.token()).status_code == 503
+        assert (await callers.token()).status_code == 401
+
+
+@pytest.mark.slow
+async def test_paused_database_lets_nobody_hang(own_postgres: EmbeddedPostgres) -> None:
+    """A server that takes connections and answers nothing: the known are served at once, others refused in 2 s."""
+    templates = Templates(own_postgres)
+    await asyncio.to_thread(templates.migrate)
+    async with running_system(await templates.clone(), **YOUNG) as system:
+        other = await system.register("Other")
+        async with known(system) as callers:
+            with paused(own_postgres):
+                for answer in (callers.token(), callers.document(), callers.token(), callers.document()):
+                    assert await status_within(answer, 1.0) == 200
+                refused = [callers.token(other), callers.document(f"{PATH}/unknown"), callers.token(other)]
+                assert await asyncio.gather(
+                    *(status_within(one, REQUEST_SECONDS + 0.2) for one in refused)
+                ) == [503] * len(refused)
+
+            async def recovered() -> bool:
+                return (await callers.token(other)).status_code == 200
+
+            await until(recovered, RECOVERY_SECONDS)
+
+
+@pytest.fixture
+def own_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """A server that nobody else misses."""
+    with EmbeddedPostgres(tmp_path_factory.mktemp("paused")) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def paused(server: EmbeddedPostgres) -> Iterator[None]:
+    """Stop all processes of a server, but not their connections, which the kernel still accepts."""
+    assert server.pid is not None
+    children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
+    pids = [server.pid, *map(int, children)]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+
+async def status_within(asked: Any, seconds: float) -> int:
+    """Return the status of an answer that comes in time."""
+    begin = time.monotonic()
+    response: httpx.Response = await asked
+    assert time.monotonic() - begin < seconds
+    return response.status_code
