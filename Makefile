@@ -53,7 +53,7 @@ bench: $(installed) ## the benchmarks, twenty minutes; ARGS=--quick two; ARGS='-
 bench-page: $(documentable) ## put a recorded run into the manual: ARGS=benchmarks/results/FILE
 	@$(bin)/python -m benchmarks.page $(ARGS)
 
-check: $(installed) ## the lock, format, lint, types and import arrows
+check: $(installed) ## the lock, format, lint, types, import arrows and manifests
 	@$(bin)/python tools/lock.py check
 	@$(pip) check
 	@$(bin)/ruff format --check --quiet --output-format concise $(code) || { echo "These files are not as 'make format' would have them." >&2; exit 1; }
@@ -61,6 +61,7 @@ check: $(installed) ## the lock, format, lint, types and import arrows
 	@$(bin)/mypy $(code)
 	@types=$$($(pyright)) || { echo "$$types" >&2; exit 1; }
 	@arrows=$$($(bin)/lint-imports --no-logo --cache-dir $(cache)/imports) || { echo "$$arrows" >&2; exit 1; }
+	@$(bin)/python -m tools.manifests deploy/kubernetes/example
 
 docs: $(documentable) ## the manual, as pages for a browser; a broken link is an error
 	@said=$$(NO_MKDOCS_2_WARNING=1 $(bin)/mkdocs build --site-dir $(site) 2>&1) || { echo "$$said" >&2; exit 1; }
