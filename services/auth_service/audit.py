@@ -38,7 +38,8 @@ LAST_SECONDS = 1.5
 LAST_PAUSE_SECONDS = 0.25
 # A secret or scope in steady use is noted again after so long; its first use is noted with the next batch.
 USAGE_SECONDS = 60.0
-USAGE_KEYS = 100_000
+# Two of each client, and no more clients than the registry keeps by default.
+USAGE_KEYS = 20_000
 
 
 class TokenEvent(NamedTuple):

@@ -22,6 +22,15 @@ class BodyTooLarge(InvalidRequest):
     status = 413
 
 
+class FormTooSlow(InvalidRequest):
+    """Not all of the body within 10 seconds."""
+
+    description = "The body did not come within 10 seconds. Send the request again."
+    status = 408
+    # RFC 9110 §15.5.9
+    extra_headers: ClassVar[Mapping[str, str]] = {"Connection": "close"}
+
+
 class NotAForm(InvalidRequest):
     """RFC 6749 §4.4.2: the parameters come as a form."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from starlette.requests import ClientDisconnect
 
 from auth_service.errors import (
     BodyTooLarge,
+    FormTooSlow,
     NotAForm,
     RepeatedParameter,
     TooManyParameters,
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 MAX_BODY_BYTES = 64 * 1024
 MAX_PARAMETERS = 32
+# For all of a form: whoever sends it drop by drop holds a place meanwhile.
+FORM_SECONDS = 10.0
 MEDIA_TYPE = "application/x-www-form-urlencoded"
 
 
@@ -88,15 +92,23 @@ def parse_form(body: bytes) -> Form:
 
 async def _read_body(receive: Receive) -> bytes:
     # Not Starlette's Request.body(): that one keeps whatever is sent.
-    body = b""
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        # Most come in one piece, which is not copied here.
-        piece: bytes = message.get("body", b"")
-        body = body + piece if body else piece
-        if len(body) > MAX_BODY_BYTES:
-            raise BodyTooLarge
-        if not message.get("more_body", False):
-            return body
+    body, more = await _piece(receive)
+    # Nearly all come in one piece, which is not copied, and starts no clock.
+    if more:
+        try:
+            async with asyncio.timeout(FORM_SECONDS):
+                while more and len(body) <= MAX_BODY_BYTES:
+                    piece, more = await _piece(receive)
+                    body += piece
+        except TimeoutError:
+            raise FormTooSlow from None
+    if len(body) > MAX_BODY_BYTES:
+        raise BodyTooLarge
+    return body
+
+
+async def _piece(receive: Receive) -> tuple[bytes, bool]:
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    return message.get("body", b""), message.get("more_body", False)

@@ -88,6 +88,7 @@ def _token_operation() -> dict[str, Any]:
             "200": _answer("An access token (RFC 6749 §5.1)", "TokenResponse"),
             "400": _answer("The request is refused (RFC 6749 §5.2)", "Error"),
             "401": _answer("Client authentication failed (RFC 6749 §5.2)", "Error", "WWW-Authenticate"),
+            "408": _answer("The body did not come within 10 seconds", "Error", "Connection"),
             "413": _answer("The body is larger than 64 KiB", "Error"),
             "503": _answer("The service cannot answer now; try again", "Error", "Retry-After"),
         },

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # So many clients are asked for by one statement, which has its time: more of them are several statements.
 MOST_AT_ONCE: Final = 100
+# Beyond so many who wait for the database, each is told at once to come again.
+MOST_WAITING: Final = 1000
 
 
 class _Wanted(NamedTuple):
@@ -54,6 +56,7 @@ class Registry:
         )
         self._changes = 0
         self._wanted: list[_Wanted] = []
+        self._waiting = 0
         self._reading: set[asyncio.Task[None]] = set()
 
     def cached(self, client_id: str) -> Client | None:
@@ -79,14 +82,20 @@ class Registry:
     async def load(self, client_id: str) -> Client | None:
         """Read the client afresh by one query, None when there is none of that id.
 
-        Raises ``TemporarilyUnavailable`` when the database does not answer.
+        Raises ``TemporarilyUnavailable`` when the database does not answer, or too many wait for it.
         """
+        if self._waiting >= MOST_WAITING:
+            raise TemporarilyUnavailable("too many wait for the database")
         loop = asyncio.get_running_loop()
         if not self._wanted:
             loop.call_soon(self._read_wanted)
         found: asyncio.Future[Client | None] = loop.create_future()
         self._wanted.append(_Wanted(client_id, found))
-        return await found
+        self._waiting += 1
+        try:
+            return await found
+        finally:
+            self._waiting -= 1
 
     def _read_wanted(self) -> None:
         wanted, self._wanted = self._wanted, []

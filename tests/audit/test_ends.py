@@ -36,6 +36,8 @@ async def test_what_is_there_of_processes_that_end(databases: Databases) -> None
         ended = datetime.now(UTC)
         stopped.process.send_signal(signal.SIGTERM)
         await asyncio.gather(*(asyncio.wait_for(r.process.wait(), 20) for r in (stopped, killed)))
+    # To be asked to end, and to do it, is no failure.
+    assert stopped.process.returncode == 0
     written = await as_owner(databases.auth.owner, _events)
     of_stopped, of_killed = ([at for at, trace in each if trace not in written] for each in issued)
     assert of_stopped == []

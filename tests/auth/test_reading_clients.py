@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from auth_service import registry as registry_module
 from auth_service.registry import MOST_AT_ONCE, Registry
 from steelcut.errors import TemporarilyUnavailable
 from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres
@@ -84,3 +85,15 @@ async def test_an_outage_is_told_to_each(
     async with outage(postgres, system.databases.auth.owner):
         told = await asyncio.gather(*map(registry.load, ("a", "b", "c")), return_exceptions=True)
     assert [type(one) for one in told] == [TemporarilyUnavailable] * 3
+
+
+async def test_only_so_many_wait(
+    observed: tuple[System, Statements], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those beyond hear so at once; when the others have been answered there is room again."""
+    system, _ = observed
+    registry = system.auth_process.registry
+    monkeypatch.setattr(registry_module, "MOST_WAITING", 2)
+    told = await asyncio.gather(*map(registry.load, ("a", "b", "c")), return_exceptions=True)
+    assert [type(one) for one in told] == [type(None), type(None), TemporarilyUnavailable]
+    assert await registry.load(system.client.client_id) is not None

@@ -34,6 +34,7 @@ from steelcut.service.aged_cache import AgedCache
 from steelcut.service.connecting import connect
 from steelcut.service.http_protocol import HttpProtocol
 from steelcut.service.logs import make_logger
+from steelcut.service.overload import DEFAULT_WAITING
 from tests.support.databases import Databases
 from tests.support.plain_http import http_client
 from tests.support.waiting import until
@@ -47,6 +48,7 @@ ACTOR = Actor("test")
 GRANT = {"grant_type": "client_credentials"}
 # What nothing is called, but what a test lets a service hear of.
 PROBE = "probe"
+LIMITS = ("max_connections", "max_waiting_requests")
 
 T = TypeVar("T")
 
@@ -197,7 +199,8 @@ async def running_system(
         ),
         make_logger("resource_service", "json", log.stream),
     )
-    async with serving(auth_app, auth_socket), serving(resource_app, resource_socket):
+    limits = {name: auth_options[name] for name in LIMITS if name in auth_options}
+    async with serving(auth_app, auth_socket, **limits), serving(resource_app, resource_socket):
         yield System(issuer, resource_base, databases, master_key, auth_app, resource_app, client, log)
 
 
@@ -227,11 +230,17 @@ def listen() -> socket.socket:
 
 @contextlib.asynccontextmanager
 async def serving(
-    app: Any, listener: socket.socket, *, lifespan: Literal["on", "auto"] = "on"
+    app: Any,
+    listener: socket.socket,
+    *,
+    lifespan: Literal["on", "auto"] = "on",
+    max_connections: int | None = None,
+    max_waiting_requests: int = DEFAULT_WAITING,
 ) -> AsyncIterator[uvicorn.Server]:
     """Serve ``app`` with uvicorn on ``listener`` until the block ends; "auto" for one that knows no lifespan."""
     config = uvicorn.Config(
         app,
+        limit_concurrency=max_connections,
         http=HttpProtocol,
         ws="none",
         log_config=None,
@@ -240,6 +249,8 @@ async def serving(
         server_header=False,
         timeout_graceful_shutdown=2,
     )
+    # As WorkerConfig has it, which would settle the garbage collector of the tests as well.
+    config.max_waiting_requests = max_waiting_requests  # type: ignore[attr-defined]
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:

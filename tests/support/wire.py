@@ -62,6 +62,10 @@ class Wire:
             self._writer.write(raw)
             await asyncio.wait_for(self._writer.drain(), PATIENCE_SECONDS)
 
+    def send_now(self, raw: bytes) -> None:
+        """Send what the kernel takes at once, before anybody else has a turn."""
+        self._writer.write(raw)
+
     async def answer(self, *, to_head: bool = False) -> Answer | None:
         """Read one final answer, None when the other side hangs up without one."""
         if self._kept is not None:

@@ -18,6 +18,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 
 from steelcut.errors import OAuthError
+from steelcut.service.overload import OVERLOADED, refuse
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -95,6 +96,9 @@ class Application(FastAPI):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the lifespan."""
         if scope["type"] == "http":
+            if OVERLOADED in scope and scope["path"] not in QUIET_PATHS:
+                await self._boundary.serve(refuse, scope, receive, send)
+                return
             endpoint = self._exact.get((scope["method"], scope["path"]))
             if endpoint is not None:
                 scope["app"] = self

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 # Together in one piece up to here: beyond it, two pieces for the kernel cost less than a copy.
 COPIED_BYTES: Final = 16 * 1024
 _CONTINUE: Final = b"HTTP/1.1 100 "
-_NO_CONTENT: Final = (204, 304)
+_NO_CONTENT: Final = 204
+_NOT_MODIFIED: Final = 304
 _NEVER_HERE: Final = frozenset({b"connection", b"transfer-encoding"})
 _LENGTH: Final = b"\r\ncontent-length: "
 # Of the fields of answers, most are always the same; those of one answer alone push none of these out.
@@ -110,8 +111,11 @@ def _head(status: int, headers: list[tuple[bytes, bytes]], size: int) -> bytes |
     if None in lines:
         return None
     head = b"".join((STATUS_LINE[status], *lines, b"\r\n"))  # type: ignore[arg-type] # there is no None among them
+    if status == _NOT_MODIFIED:
+        # It may tell the length of what it does not carry (RFC 9110 §8.6).
+        return None if size else head
     lengths = head.count(_LENGTH)
-    if status in _NO_CONTENT:
+    if status == _NO_CONTENT:
         return None if size or lengths else head
     return head if lengths == 1 and b"%s%d\r\n" % (_LENGTH, size) in head else None
 

@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
 import httptools
-import orjson
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from steelcut.service.asgi import NO_STORE, TRACE_HEADER
 from steelcut.service.http_answer import Cycle, EndedByProtocol
+from steelcut.service.http_refusal import RefusedError, refusal_of
+from steelcut.service.overload import OVERLOADED, Turn, most_waiting
 
 if TYPE_CHECKING:
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
@@ -55,17 +55,8 @@ _NO_CONTENT: Final = (
 )
 
 
-class _RefusedError(Exception):
-    """Ends the connection with ``status`` and one fixed sentence."""
-
-    def __init__(self, status: int, sentence: str) -> None:
-        super().__init__(sentence)
-        self.status = status
-        self.sentence = sentence
-
-
 class HttpProtocol(HttpToolsProtocol):
-    """One connection; ``http=HttpProtocol, ws="none"`` for uvicorn."""
+    """One connection; ``http=HttpProtocol, ws="none"`` for uvicorn, whose ``limit_concurrency`` is of connections."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         """Take what uvicorn gives."""
@@ -83,6 +74,8 @@ class HttpProtocol(HttpToolsProtocol):
         # One for many requests, which looks when the last of them ended: uvicorn has a new one after each.
         self._idle_timer: asyncio.TimerHandle | None = None
         self._idle_since = 0.0
+        # One for all connections of the server.
+        self._turn: Turn = vars(self.server_state).setdefault("turn", Turn(most_waiting(self.config)))
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         """Begin to wait for a head."""
@@ -109,12 +102,12 @@ class HttpProtocol(HttpToolsProtocol):
                 self._feed_without_upgrade(data, upgrade)
             if self._unbroken:
                 self._bound_what_is_unfinished()
-        except _RefusedError as refusal:
+        except RefusedError as refusal:
             self._refuse(refusal.status, refusal.sentence)
         except httptools.HttpParserError as error:
             # What a callback raises, the parser passes on as the context of its own error.
             cause = error.__context__
-            if isinstance(cause, _RefusedError):
+            if isinstance(cause, RefusedError):
                 self._refuse(cause.status, cause.sentence)
             else:
                 self._refuse(400, _MALFORMED)
@@ -145,7 +138,7 @@ class HttpProtocol(HttpToolsProtocol):
         if self.parser.should_upgrade():
             # `_feed` comes back with a head that does not ask for it.
             if self.parser.get_method() == b"CONNECT":
-                raise _RefusedError(400, _NO_TUNNEL)
+                raise RefusedError(400, _NO_TUNNEL)
             return
         self._begin(version)
         self._in_head = False
@@ -153,6 +146,8 @@ class HttpProtocol(HttpToolsProtocol):
         if self.expect_100_continue and version != "1.1":
             # RFC 9110 §10.1.1: HTTP/1.0 knows no such answer.
             self.cycle.waiting_for_100_continue = False
+        if self._is_one_too_many():
+            self.cycle.keep_alive = False
         if not self.cycle.keep_alive:
             self._prepare_the_end(self.cycle)
         elif self.expect_100_continue:
@@ -230,6 +225,8 @@ class HttpProtocol(HttpToolsProtocol):
         scope["path"] = self.root_path + (unquote(text) if "%" in text else text)
         scope["raw_path"] = self.root_path.encode("ascii") + path
         scope["query_string"] = query
+        if not self._turn.has_room(self.loop) or self._is_one_too_many():
+            scope[OVERLOADED] = True  # type: ignore[typeddict-unknown-key] # between us and the application
         before: RequestResponseCycle | None = self.cycle  # None before the first request
         self.cycle = Cycle(self, keep_alive=version != "1.0" and self.parser.should_keep_alive())
         if before is None or before.response_complete:
@@ -238,6 +235,9 @@ class HttpProtocol(HttpToolsProtocol):
             # Pipelined: it waits for the answer before it.
             self.flow.pause_reading()
             self.pipeline.appendleft((self.cycle, self.app))
+
+    def _is_one_too_many(self) -> bool:
+        return self.limit_concurrency is not None and len(self.connections) > self.limit_concurrency
 
     def _head_without_upgrade(self) -> bytes:
         line = b"%s %s HTTP/%s" % (
@@ -255,28 +255,28 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _check_head(self, version: str) -> None:
         if len(self.url) > MAX_TARGET_BYTES:
-            raise _RefusedError(414, _TARGET_TOO_LONG)
+            raise RefusedError(414, _TARGET_TOO_LONG)
         if len(self.headers) > MAX_FIELDS:
-            raise _RefusedError(431, _HEAD_TOO_LARGE)
+            raise RefusedError(431, _HEAD_TOO_LARGE)
         if self._unbroken > MAX_HEAD_BYTES:
             # Content may have come in the same piece: count what the head alone has.
             size = sum(len(name) + len(value) + _FIELD_BYTES for name, value in self.headers)
             if len(self.url) + size > MAX_HEAD_BYTES:
-                raise _RefusedError(431, _HEAD_TOO_LARGE)
+                raise RefusedError(431, _HEAD_TOO_LARGE)
         if version not in _VERSIONS:
-            raise _RefusedError(400, _MALFORMED)
+            raise RefusedError(400, _MALFORMED)
         if self._hosts != 1 and (self._hosts or version == "1.1"):
-            raise _RefusedError(400, _ONE_HOST)
+            raise RefusedError(400, _ONE_HOST)
 
     def _bound_what_is_unfinished(self) -> None:
         if self._in_head and self._head_timer is None:
             self._head_timer = self.loop.call_later(HEAD_SECONDS, self._head_is_late)
         if self._unbroken > MAX_HEAD_BYTES:
             if not self._in_head:
-                raise _RefusedError(400, _NO_CONTENT)
+                raise RefusedError(400, _NO_CONTENT)
             if self.url and len(self.url) > MAX_TARGET_BYTES:
-                raise _RefusedError(414, _TARGET_TOO_LONG)
-            raise _RefusedError(431, _HEAD_TOO_LARGE)
+                raise RefusedError(414, _TARGET_TOO_LONG)
+            raise RefusedError(431, _HEAD_TOO_LARGE)
 
     def _prepare_the_end(self, cycle: RequestResponseCycle, *, unless_continued: bool = False) -> None:
         """Let the answer to this request end the connection, without a reset."""
@@ -321,25 +321,13 @@ class HttpProtocol(HttpToolsProtocol):
                 # Whoever reads the content hears that there will be no more.
                 self.cycle.disconnected = True
                 self.cycle.message_event.set()
-            self.transport.write(self._refusal(status, sentence, trace_id))
+            common = self.server_state.default_headers
+            self.transport.write(refusal_of(status, sentence, trace_id, common))
             self._linger()
 
     def _is_answering(self) -> bool:
         latest: RequestResponseCycle | None = self.cycle  # None before the first request
         return latest is not None and not latest.response_complete
-
-    def _refusal(self, status: int, sentence: str, trace_id: str) -> bytes:
-        content = orjson.dumps({"error": "invalid_request", "error_description": sentence})
-        fields = {
-            "content-type": "application/json",
-            "content-length": str(len(content)),
-            **NO_STORE,
-            "connection": "close",
-            TRACE_HEADER: trace_id,
-        }
-        lines = [b"%s: %s\r\n" % field for field in self.server_state.default_headers]
-        lines += [f"{name.lower()}: {value}\r\n".encode() for name, value in fields.items()]
-        return b"".join([STATUS_LINE[status], *lines, b"\r\n", content])
 
     def _linger(self) -> None:
         """Say that nothing more will come, and throw away what still does: for a while, or until the other closes."""

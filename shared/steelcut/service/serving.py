@@ -43,6 +43,8 @@ def run(
             host=settings.host,
             port=settings.port,
             workers=settings.workers,
+            limit_concurrency=settings.max_connections,
+            max_waiting_requests=settings.max_waiting_requests,
             log_config=uvicorn_log_config(service, settings.log_format),
             # One line per request comes from our own boundary, with the trace id and the reason.
             access_log=False,

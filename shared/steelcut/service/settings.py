@@ -14,6 +14,8 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_va
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from steelcut.service.overload import DEFAULT_WAITING
+
 PLACEHOLDERS = ("change-me", "changeme", "change_me", "placeholder", "replace-me")
 HOW_TO_MAKE = "`steelcut env` prints a complete set of variables with fresh secrets."
 
@@ -90,6 +92,18 @@ class ServingSettings(ServiceSettings):
     host: str
     port: int
     log_format: LogFormat
+    max_waiting_requests: int = Field(
+        DEFAULT_WAITING,
+        ge=1,
+        le=100_000,
+        description="Requests that may wait for one process at once; those beyond are answered 503 and Retry-After",
+    )
+    max_connections: int = Field(
+        10_000,
+        ge=1,
+        le=1_000_000,
+        description="Connections of callers to one process; what comes on those beyond is answered 503, and they end",
+    )
     workers: int = Field(
         1,
         ge=1,

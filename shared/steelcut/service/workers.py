@@ -13,19 +13,26 @@ import os
 import signal
 import sys
 import threading
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.lifespan.on import LifespanOn
 from uvicorn.supervisors import Multiprocess
 
+from steelcut.service.overload import DEFAULT_WAITING
+
 # A request makes some hundred objects and no cycle: the default of 700 would look for cycles all the time.
 GARBAGE_OBJECTS: Final = 20_000
 
 
 class WorkerConfig(uvicorn.Config):
-    """uvicorn's configuration, which it hands to every worker: also how each of them begins."""
+    """uvicorn's configuration, which it hands to every worker: also how each of them begins, and what it can take."""
+
+    def __init__(self, *arguments: Any, max_waiting_requests: int = DEFAULT_WAITING, **options: Any) -> None:
+        """Take what uvicorn takes, and how many requests may wait for a process."""
+        super().__init__(*arguments, **options)
+        self.max_waiting_requests = max_waiting_requests
 
     def load(self) -> None:
         """Load the application, to be started by ``WorkerLifespan``."""
@@ -68,9 +75,11 @@ def serve(config: WorkerConfig) -> None:
         if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
             sys.exit(STARTUP_FAILURE)
         return
+    # uvicorn raises the signal that ended it once more: to be asked to end, and to do it, is no failure.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     config.load_app()
     server = uvicorn.Server(config)
-    # What ended it is raised again, and is the exit status; of an interrupt nobody wants a traceback.
+    # Of an interrupt nobody wants a traceback.
     with contextlib.suppress(KeyboardInterrupt):
         server.run()
     if not server.started:

@@ -1,0 +1,34 @@
+"""What never became a request is refused by the protocol itself: the error inside, the whole answer outside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import orjson
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
+from steelcut.service.asgi import NO_STORE, TRACE_HEADER
+
+
+class RefusedError(Exception):
+    """Ends the connection with ``status`` and one fixed sentence."""
+
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.sentence = sentence
+
+
+def refusal_of(status: int, sentence: str, trace_id: str, common: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """Return the bytes of an answer after which the connection ends; ``common`` are fields of every answer."""
+    content = orjson.dumps({"error": "invalid_request", "error_description": sentence})
+    fields = {
+        "content-type": "application/json",
+        "content-length": str(len(content)),
+        **NO_STORE,
+        "connection": "close",
+        TRACE_HEADER: trace_id,
+    }
+    lines = [b"%s: %s\r\n" % field for field in common]
+    lines += [f"{name.lower()}: {value}\r\n".encode() for name, value in fields.items()]
+    return b"".join([STATUS_LINE[status], *lines, b"\r\n", content])
