@@ -30,7 +30,7 @@ unexport PYTHONDONTWRITEBYTECODE
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help run test coverage bench bench-peers bench-page check docs format lock compose-test env clean
+.PHONY: help run test coverage bench bench-peers bench-growth bench-page check docs format lock compose-test env clean
 
 help: ## this list
 	@awk -F ': .*## |: ## ' '/^[a-z-]+:.* ## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -46,6 +46,9 @@ coverage: $(installed) ## the tests, and which lines they never reach; a third s
 
 bench-peers: $(peers) ## the token endpoint beside other people's servers; ARGS=--quick for a look
 	@$(bin)/python -m benchmarks.peers --python $(peer_environment)/bin/python --node $(peer_environment)/node $(ARGS)
+
+bench-growth: $(installed) ## whether anything slows down as rows grow, half an hour; ARGS=--quick two minutes
+	@$(bin)/python -m benchmarks.growth $(ARGS)
 
 bench: $(installed) ## the benchmarks, twenty minutes; ARGS=--quick two; ARGS='--only token,document --json FILE'
 	@$(bin)/python -m benchmarks $(ARGS)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
@@ -38,10 +39,11 @@ def together(parts: Sequence[Measured]) -> Measured:
 class _Caller(asyncio.Protocol):
     """One connection."""
 
-    def __init__(self, request: bytes, count: int, taken: list[float]) -> None:
+    def __init__(self, requests: Iterator[bytes], count: int, status: int, taken: list[float]) -> None:
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._request = request
+        self._requests = requests
         self._left = count
+        self._status = b" %d " % status
         self._taken = taken
         self._received = b""
         self._sent = 0.0
@@ -58,7 +60,7 @@ class _Caller(asyncio.Protocol):
         now = time.perf_counter()
         self._taken.append(now - self._sent)
         self._left -= 1
-        if b" 200 " not in head[:16]:
+        if self._status not in head[:16]:
             self.done.set_exception(RuntimeError(f"not answered: {self._received[:300]!r}"))
             self._transport.abort()
         elif self._left:
@@ -73,8 +75,9 @@ class _Caller(asyncio.Protocol):
 
     def _send(self) -> None:
         self._received = b""
+        request = next(self._requests)
         self._sent = time.perf_counter()
-        self._transport.write(self._request)
+        self._transport.write(request)
 
 
 def _length(head: bytes) -> int:
@@ -82,17 +85,18 @@ def _length(head: bytes) -> int:
     return int(value or 0)
 
 
-async def load(url: str, request: bytes, *, count: int) -> Measured:
-    """Send ``request`` to the host and port of ``url``, ``count`` times on one connection.
+async def load(url: str, request: bytes | Iterator[bytes], *, count: int, status: int = 200) -> Measured:
+    """Send ``request`` to the host and port of ``url``, ``count`` times on one connection; or as many of an iterator.
 
-    Raises ``RuntimeError`` for any answer but 200.
+    Raises ``RuntimeError`` for any answer but ``status``.
     """
+    requests = itertools.repeat(request) if isinstance(request, bytes) else request
     parts = urlsplit(url)
     taken: list[float] = []
     begin = time.perf_counter()
     loop = asyncio.get_running_loop()
     _, caller = await loop.create_connection(
-        lambda: _Caller(request, count, taken), parts.hostname or "", parts.port or 80
+        lambda: _Caller(requests, count, status, taken), parts.hostname or "", parts.port or 80
     )
     async with asyncio.timeout(_PATIENCE_SECONDS):
         await caller.done

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 import httpx
@@ -42,9 +43,30 @@ class Fleet:
         return f"Bearer {answer.raise_for_status().json()['access_token']}"
 
 
-@contextlib.asynccontextmanager
-async def fleet(databases: Databases) -> AsyncIterator[Fleet]:
-    """Run both services as ``python -m auth_service`` and ``python -m resource_service``, by their default settings."""
+@dataclass(frozen=True)
+class Seeded:
+    """Databases with a key, a client and a document, and what both services are told to serve them."""
+
+    auth: str
+    resource: str
+    of_auth: Mapping[str, str]
+    of_resource: Mapping[str, str]
+    databases: Databases
+    client: Registered
+
+    def auth_service(self, **settings: str) -> AbstractAsyncContextManager[int]:
+        """Run ``python -m auth_service`` by its default settings, but for ``settings``."""
+        environment = {**self.of_auth, **settings}
+        return running([sys.executable, "-m", "auth_service"], f"{self.auth}/readyz", environment)
+
+    def resource_service(self, **settings: str) -> AbstractAsyncContextManager[int]:
+        """Run ``python -m resource_service`` in the same way."""
+        environment = {**self.of_resource, **settings}
+        return running([sys.executable, "-m", "resource_service"], f"{self.resource}/readyz", environment)
+
+
+async def seeded(databases: Databases) -> Seeded:
+    """Fill ``databases`` with what both services need, and find them ports."""
     auth_port, resource_port = free_port(), free_port()
     auth, resource = (f"http://127.0.0.1:{port}" for port in (auth_port, resource_port))
     master_key = new_master_key()
@@ -61,12 +83,15 @@ async def fleet(databases: Databases) -> AsyncIterator[Fleet]:
         "RESOURCE_PORT": str(resource_port),
         "RESOURCE_DATABASE_URL": databases.resource.runtime,
     }
-    python = (sys.executable, "-m")
-    async with (
-        running([*python, "auth_service"], f"{auth}/readyz", of_auth) as auth_pid,
-        running([*python, "resource_service"], f"{resource}/readyz", of_resource) as resource_pid,
-    ):
-        yield Fleet(auth, auth_pid, resource, resource_pid, databases, client)
+    return Seeded(auth, resource, of_auth, of_resource, databases, client)
+
+
+@contextlib.asynccontextmanager
+async def fleet(databases: Databases) -> AsyncIterator[Fleet]:
+    """Run both services as ``python -m auth_service`` and ``python -m resource_service``, by their default settings."""
+    ours = await seeded(databases)
+    async with ours.auth_service() as auth_pid, ours.resource_service() as resource_pid:
+        yield Fleet(ours.auth, auth_pid, ours.resource, resource_pid, databases, ours.client)
 
 
 @contextlib.asynccontextmanager
