@@ -118,6 +118,7 @@ OPERATIONS: Final = (
     Operation(
         "callers of a resource", _admin(f"/resources/{RESOURCE}/clients", lambda _: {"limit": str(PAGE)}), 50
     ),
+    Operation("callers of a resource that few may call", _admin("/resources/admin/clients"), 50),
     Operation("audit, newest page", _events(), 30),
     Operation(
         "audit, a page half a year deep",
@@ -139,6 +140,13 @@ OPERATIONS: Final = (
     Operation(
         "clients by a text that none has", _admin("/clients", lambda _: {"search": "nobody"}), 1, at_most=None
     ),
+    Operation(
+        "clients of a resource that few may call",
+        _admin("/clients", lambda _: {"resource": "admin"}),
+        1,
+        at_most=None,
+    ),
+    Operation("clients that got no token for 90 days", _admin("/usage/unused-clients"), 1, at_most=None),
     Operation("scopes, with their numbers of clients", _admin("/usage/scopes"), 1, at_most=None),
 )
 

@@ -30,12 +30,11 @@ _ROWS: Final = "SELECT count(*) FROM audit_events GROUP BY tableoid ORDER BY min
 
 @dataclass(frozen=True)
 class Storage:
-    """Rows of each month, the oldest first; bytes of the table and of each index, over all months; seconds of a vacuum
-    of all of it, and of dropping the oldest month.
-    """
+    """Rows of each month, the oldest first; bytes of the table and of each index, over all months."""
 
     rows_of_months: Sequence[int]
     bytes_of: Mapping[str, int]
+    # Of all months; then of the oldest one, which goes.
     vacuum_seconds: float
     drop_seconds: float
 

@@ -88,8 +88,14 @@ SEARCHES: Final = {
     "by an actor": EventFilter(actor=f"client:{CLIENT}"),
     "of an object": EventFilter(object_type="client", object_id=CLIENT),
     "by trace id": EventFilter(trace_id="a" * 32),
+    "changes": EventFilter(action="client.*"),
+    "a change": EventFilter(action="key.revoke"),
+    "what was done": EventFilter(outcome="done"),
+    "refusals": EventFilter(action="token.refuse"),
+    "an error": EventFilter(outcome="invalid_scope"),
     "of an hour": EventFilter(since=NOW - timedelta(hours=1), until=NOW),
 }
+RARE: Final = ("changes", "a change", "what was done", "refusals", "an error")
 # What need not be quick, since nobody waits for it often, or reads all there is, as it should.
 WHOLE: Final[dict[Callable[..., Any], str]] = {
     transfer.every_client: "an export",
@@ -133,6 +139,14 @@ class Planned(NamedTuple):
             await undone.rollback()
         assert self.plans, "no plan was told"
         return set().union(*map(_scanned, self.plans)) & self.large_tables
+
+
+def _passed_over(node: dict[str, Any]) -> int:
+    return int(node.get("Rows Removed by Filter", 0)) + sum(map(_passed_over, node.get("Plans", ())))
+
+
+def _indexes(node: dict[str, Any]) -> set[str]:
+    return {node.get("Index Name", "")}.union(*map(_indexes, node.get("Plans", ())))
 
 
 def _scanned(node: dict[str, Any]) -> set[str]:
@@ -226,6 +240,24 @@ async def test_statement_of_the_resource_service_finds_by_an_index(
 ) -> None:
     """A million documents cost what ten do."""
     assert await filled["resource"].scans(RESOURCES[function]) == set()
+
+
+@pytest.mark.parametrize("search", RARE)
+async def test_what_is_rare_is_found_without_what_is_not(filled: dict[str, Planned], search: str) -> None:
+    """Beside 20,000 tokens there are a key, a resource and a client that were made: no more is passed over."""
+    statement, parameters = audit_reading.search(SEARCHES[search], None, 50)
+    told = await filled["auth"].connection.fetchval(
+        f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement}", *parameters
+    )
+    assert _passed_over(json.loads(told)[0]["Plan"]) <= 3
+
+
+async def test_callers_are_found_without_other_clients(filled: dict[str, Planned]) -> None:
+    """Nobody may call the resource `many`, and the grants of 20,000 clients are not read to know that."""
+    planned = filled["auth"]
+    planned.plans.clear()
+    assert await resource_queries.callers(planned.connection, "many", after="", limit=50) == []
+    assert any("client_grants_by_resource" in _indexes(plan) for plan in planned.plans)
 
 
 async def test_a_scan_is_seen(filled: dict[str, Planned]) -> None:

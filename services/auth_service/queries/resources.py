@@ -66,16 +66,19 @@ _RESOURCES = """
      ORDER BY r.name
 """
 
+# First the ids of the page alone, which one index holds in order: also of a resource that few may call, no other clients
+# are read. The limit is not a parameter: see `clients.clients`.
 _CALLERS = f"""
-    SELECT c.client_id, c.name, {STATE} AS state, g.scopes, g.last_used_at
-      FROM (SELECT g.client_id, json_object_agg(g.scope, u.last_used_at ORDER BY g.scope COLLATE "C") AS scopes,
-                   max(u.last_used_at) AS last_used_at
-              FROM client_grants g
-              JOIN resources r USING (resource_id)
-              LEFT JOIN grant_usage u ON u.client_id = g.client_id AND u.resource = r.name AND u.scope = g.scope
-             WHERE r.name = $1 AND g.client_id > $2
-             GROUP BY g.client_id ORDER BY g.client_id LIMIT $3) g
+    SELECT c.client_id, c.name, {STATE} AS state, max(u.last_used_at) AS last_used_at,
+           json_object_agg(g.scope, u.last_used_at ORDER BY g.scope COLLATE "C") AS scopes
+      FROM (SELECT DISTINCT client_id, resource_id
+              FROM client_grants
+             WHERE resource_id = (SELECT resource_id FROM resources WHERE name = $1) AND client_id > $2
+             ORDER BY client_id LIMIT {{limit:d}}) page
       JOIN clients c USING (client_id)
+      JOIN client_grants g USING (client_id, resource_id)
+      LEFT JOIN grant_usage u ON u.client_id = g.client_id AND u.resource = $1 AND u.scope = g.scope
+     GROUP BY c.client_id
      ORDER BY c.client_id
 """
 
@@ -219,7 +222,8 @@ async def take_grants(connection: Connection, name: str, scopes: Sequence[str] |
 
 async def callers(connection: Connection, name: str, *, after: str, limit: int) -> list[CallerRow]:
     """Read who may call a resource, by client id from the one after ``after`` on."""
-    return [_caller_row(row) for row in await connection.fetch(_CALLERS, name, after, limit)]
+    statement = _CALLERS.format(limit=limit)
+    return [_caller_row(row) for row in await connection.fetch(statement, name, after)]
 
 
 async def scopes(connection: Connection, name: str | None = None) -> list[ScopeRow]:
