@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
-from urllib.parse import urlencode
 from uuid import UUID
 
 import httpx
@@ -24,11 +23,8 @@ from tests.support.system import GRANT, RESOURCE, Registered
 # one client, and of documents as large as these some eight.
 AUTH_SETTINGS: Final = {"AUTH_CACHE_SIZE": "1"}
 RESOURCE_SETTINGS: Final = {"RESOURCE_CACHE_BYTES": str(LARGEST_SHARE * (OVERHEAD_BYTES + 200))}
-# As many clients are there besides at the smallest size.
-PAGE: Final = 5
 # Prime, and far from every size: taken in such steps, those that come one after the other lie apart.
 _STEP: Final = 7_368_787
-_ADMIN: Final = "/admin/v1"
 
 
 @dataclass(frozen=True)
@@ -56,7 +52,7 @@ async def _another_client(system: Grown) -> Iterator[bytes]:
             f"Authorization: {system.credentials[number]}",
             body="grant_type=client_credentials",
         )
-        for number in _apart(system.size.clients)
+        for number in apart(system.size.clients)
     )
 
 
@@ -76,78 +72,58 @@ async def _document_again(system: Grown) -> Iterator[bytes]:
 
 async def _another_document(system: Grown) -> Iterator[bytes]:
     bearer = await _bearer(system)
-    return (http("GET", f"/{RESOURCE}/k{number + 1}", bearer) for number in _apart(system.size.documents))
+    return (http("GET", f"/{RESOURCE}/k{number + 1}", bearer) for number in apart(system.size.documents))
 
 
-def _admin(
-    path: str, parameters: Callable[[Grown], Mapping[str, str]] | None = None
-) -> Callable[..., Awaitable[Iterator[bytes]]]:
+def _page(path: str) -> Callable[[Grown], Awaitable[Iterator[bytes]]]:
     async def requests(system: Grown) -> Iterator[bytes]:
-        query = f"?{urlencode(parameters(system))}" if parameters else ""
-        return itertools.repeat(
-            http("GET", f"{_ADMIN}{path}{query}", await _bearer(system, of_operator=True))
-        )
+        half_a_year = datetime.now(UTC) - timedelta(days=180)
+        places = {
+            "seldom": f"load-{BUSY_CLIENTS + 7}",
+            "half_the_clients": cursor_of([f"load-{system.size.clients // 2 - 1}"]),
+            "half_a_year": cursor_of([half_a_year.isoformat(), str(UUID(int=0))]),
+            "since": f"{half_a_year:%Y-%m-%dT%H:%M:%SZ}",
+            "until": f"{half_a_year + timedelta(days=7):%Y-%m-%dT%H:%M:%SZ}",
+        }
+        bearer = await _bearer(system, of_operator=True)
+        return itertools.repeat(http("GET", f"/admin/v1{path.format_map(places)}", bearer))
 
     return requests
 
 
-def _events(
-    parameters: Callable[[Grown], Mapping[str, str]] | None = None,
-) -> Callable[..., Awaitable[Iterator[bytes]]]:
-    return _admin("/audit-events", parameters)
-
-
-def _middle(days: float = 0) -> datetime:
-    return datetime.now(UTC) - timedelta(days=180 - days)
-
-
-def _half_way(system: Grown) -> Mapping[str, str]:
-    return {"limit": str(PAGE), "cursor": cursor_of([f"load-{system.size.clients // 2 - 1}"])}
-
-
+# Pages of the admin API. Of five where there are ten: as many are at the smallest size, too.
+_PAGES: Final = {
+    "clients, first page": "/clients?limit=5",
+    "clients, a page in the middle": "/clients?limit=5&cursor={half_the_clients}",
+    "one client": "/clients/load-7",
+    "resources": "/resources",
+    "callers of a resource": f"/resources/{RESOURCE}/clients?limit=5",
+    "callers of a resource that few may call": "/resources/admin/clients",
+    "audit, newest page": "/audit-events",
+    "audit, a page half a year deep": "/audit-events?cursor={half_a_year}",
+    "audit, a client seldom seen": "/audit-events?client={seldom}",
+    "audit, a busy client": "/audit-events?client=load-7",
+    "audit, what an actor did": "/audit-events?actor=client:{seldom}",
+    # The MD5 of 2, that of the second event.
+    "audit, a trace id": "/audit-events?trace_id=c81e728d9d4c2f636f067f89cc14862c",
+    "audit, ten of a week half a year ago": "/audit-events?since={since}&until={until}&limit=10",
+    "audit, administrative changes": "/audit-events?action=client.*&limit=50",
+}
+# What reads all there is, when it finds as little as here.
+_REPORTS: Final = {
+    "clients by a text that none has": "/clients?search=nobody",
+    "clients of a resource that few may call": "/clients?resource=admin",
+    "clients that got no token for 90 days": "/usage/unused-clients",
+    "scopes, with their numbers of clients": "/usage/scopes",
+}
 OPERATIONS: Final = (
     Operation("POST /token, a client in memory", warm_client, 200),
     Operation("POST /token, a client not in memory", _another_client, 200),
     Operation("GET document, in memory", document, 300, of_auth=False),
     Operation("GET document, not in memory", _another_document, 200, of_auth=False),
     Operation("GET document, 304", _document_again, 300, of_auth=False, status=304),
-    Operation("clients, first page", _admin("/clients", lambda _: {"limit": str(PAGE)}), 50),
-    Operation("clients, a page in the middle", _admin("/clients", _half_way), 50),
-    Operation("one client", _admin("/clients/load-7"), 50),
-    Operation("resources", _admin("/resources"), 50),
-    Operation(
-        "callers of a resource", _admin(f"/resources/{RESOURCE}/clients", lambda _: {"limit": str(PAGE)}), 50
-    ),
-    Operation("callers of a resource that few may call", _admin("/resources/admin/clients"), 50),
-    Operation("audit, newest page", _events(), 30),
-    Operation(
-        "audit, a page half a year deep",
-        _events(lambda _: {"cursor": cursor_of([_middle().isoformat(), str(UUID(int=0))])}),
-        30,
-    ),
-    Operation("audit, a client seldom seen", _events(lambda _: {"client": f"load-{BUSY_CLIENTS + 7}"}), 30),
-    Operation("audit, a busy client", _events(lambda _: {"client": "load-7"}), 30),
-    Operation(
-        "audit, what an actor did", _events(lambda _: {"actor": f"client:load-{BUSY_CLIENTS + 7}"}), 30
-    ),
-    Operation("audit, a trace id", _events(lambda _: {"trace_id": "c81e728d9d4c2f636f067f89cc14862c"}), 30),
-    Operation(
-        "audit, ten of a week half a year ago",
-        _events(lambda _: {"since": _middle().isoformat(), "until": _middle(7).isoformat(), "limit": "10"}),
-        30,
-    ),
-    Operation("audit, administrative changes", _events(lambda _: {"action": "client.*", "limit": "50"}), 10),
-    Operation(
-        "clients by a text that none has", _admin("/clients", lambda _: {"search": "nobody"}), 1, at_most=None
-    ),
-    Operation(
-        "clients of a resource that few may call",
-        _admin("/clients", lambda _: {"resource": "admin"}),
-        1,
-        at_most=None,
-    ),
-    Operation("clients that got no token for 90 days", _admin("/usage/unused-clients"), 1, at_most=None),
-    Operation("scopes, with their numbers of clients", _admin("/usage/scopes"), 1, at_most=None),
+    *(Operation(name, _page(path), 40) for name, path in _PAGES.items()),
+    *(Operation(name, _page(path), 1, at_most=None) for name, path in _REPORTS.items()),
 )
 
 
@@ -178,7 +154,7 @@ async def measure(systems: Sequence[Grown], turns: int) -> AsyncIterator[Timed]:
         yield Timed(operation.name, seen, operation.at_most)
 
 
-def _apart(count: int) -> Iterator[int]:
+def apart(count: int) -> Iterator[int]:
     """Return the numbers below ``count``, each once before any comes again, neighbours never together."""
     return (number * _STEP % count for number in itertools.count())
 

@@ -66,8 +66,8 @@ _RESOURCES = """
      ORDER BY r.name
 """
 
-# First the ids of the page alone, which one index holds in order: also of a resource that few may call, no other clients
-# are read. The limit is not a parameter: see `clients.clients`.
+# First the ids of the page alone, which one index holds in order: no other clients are read, however few those are.
+# The limit is not a parameter: see `clients.clients`.
 _CALLERS = f"""
     SELECT c.client_id, c.name, {STATE} AS state, max(u.last_used_at) AS last_used_at,
            json_object_agg(g.scope, u.last_used_at ORDER BY g.scope COLLATE "C") AS scopes
