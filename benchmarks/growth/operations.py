@@ -99,6 +99,7 @@ _PAGES: Final = {
     "resources": "/resources",
     "callers of a resource": f"/resources/{RESOURCE}/clients?limit=5",
     "callers of a resource that few may call": "/resources/admin/clients",
+    "clients of a resource that few may call": "/clients?resource=admin",
     "audit, newest page": "/audit-events",
     "audit, a page half a year deep": "/audit-events?cursor={half_a_year}",
     "audit, a client seldom seen": "/audit-events?client={seldom}",
@@ -112,7 +113,6 @@ _PAGES: Final = {
 # What reads all there is, when it finds as little as here.
 _REPORTS: Final = {
     "clients by a text that none has": "/clients?search=nobody",
-    "clients of a resource that few may call": "/clients?resource=admin",
     "clients that got no token for 90 days": "/usage/unused-clients",
     "scopes, with their numbers of clients": "/usage/scopes",
 }

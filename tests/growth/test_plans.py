@@ -258,6 +258,10 @@ async def test_callers_are_found_without_other_clients(filled: dict[str, Planned
     planned.plans.clear()
     assert await resource_queries.callers(planned.connection, "many", after="", limit=50) == []
     assert any("client_grants_by_resource" in _indexes(plan) for plan in planned.plans)
+    planned.plans.clear()
+    listed: dict[str, Any] = {"after": "", "text": None, "state": None, "limit": 50}
+    assert await clients.clients(planned.connection, resource="many", **listed) == []
+    assert any("client_grants_by_resource" in _indexes(plan) for plan in planned.plans)
 
 
 async def test_a_scan_is_seen(filled: dict[str, Planned]) -> None:
