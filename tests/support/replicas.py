@@ -81,11 +81,11 @@ async def _replicas(service: str, variables: dict[str, str], count: int) -> Asyn
 
 @contextlib.asynccontextmanager
 async def _replica(service: str, environment: dict[str, str]) -> AsyncIterator[Replica]:
-    port = _free_port()
+    port = environment.get(f"{service.upper()}_PORT") or str(_free_port())
     url = f"http://127.0.0.1:{port}"
     variables = {
         **{name: value for name, value in os.environ.items() if not name.startswith(_OURS)},
-        f"{service.upper()}_PORT": str(port),
+        f"{service.upper()}_PORT": port,
         **environment,
     }
     with tempfile.TemporaryFile() as log:

@@ -13,6 +13,8 @@ from steelcut.service.asgi import NO_STORE
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from steelcut.service.ending import Ending
+
 
 class Hindered(str):
     """What is wrong, where the process can do part of its work all the same: better than no process at all."""
@@ -54,6 +56,9 @@ def add_health(app: FastAPI, checks: Checks) -> None:
     async def readyz(response: Response) -> Readiness:
         response.headers.update(NO_STORE)
         results = {name: await check() for name, check in checks.items()}
+        ending: Ending | None = getattr(app.state, "ending", None)
+        if ending is not None and ending.is_told:
+            results["process"] = "it is about to end"
         ready = all(result is None or isinstance(result, Hindered) for result in results.values())
         if not ready:
             response.status_code = 503

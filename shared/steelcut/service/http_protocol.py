@@ -31,6 +31,8 @@ from steelcut.service.overload import OVERLOADED, Turn, most_waiting
 if TYPE_CHECKING:
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+    from steelcut.service.ending import Ending
+
 MAX_HEAD_BYTES: Final = 64 * 1024
 MAX_FIELDS: Final = 100
 # RFC 9112 §3 asks for 8,000 at least.
@@ -74,6 +76,8 @@ class HttpProtocol(HttpToolsProtocol):
         # One for many requests, which looks when the last of them ended: uvicorn has a new one after each.
         self._idle_timer: asyncio.TimerHandle | None = None
         self._idle_since = 0.0
+        # Whether the process is about to end, where somebody says so.
+        self._ending: Ending | None = getattr(self.config, "ending", None)
         # One for all connections of the server.
         self._turn: Turn = vars(self.server_state).setdefault("turn", Turn(most_waiting(self.config)))
 
@@ -146,7 +150,7 @@ class HttpProtocol(HttpToolsProtocol):
         if self.expect_100_continue and version != "1.1":
             # RFC 9110 §10.1.1: HTTP/1.0 knows no such answer.
             self.cycle.waiting_for_100_continue = False
-        if self._is_one_too_many():
+        if self._is_one_too_many() or (self._ending is not None and self._ending.is_told):
             self.cycle.keep_alive = False
         if not self.cycle.keep_alive:
             self._prepare_the_end(self.cycle)

@@ -45,6 +45,7 @@ def run(
             workers=settings.workers,
             limit_concurrency=settings.max_connections,
             max_waiting_requests=settings.max_waiting_requests,
+            drain_seconds=settings.drain_seconds,
             log_config=uvicorn_log_config(service, settings.log_format),
             # One line per request comes from our own boundary, with the trace id and the reason.
             access_log=False,

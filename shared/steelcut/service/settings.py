@@ -104,6 +104,15 @@ class ServingSettings(ServiceSettings):
         le=1_000_000,
         description="Connections of callers to one process; what comes on those beyond is answered 503, and they end",
     )
+    drain_seconds: float = Field(
+        0.0,
+        ge=0,
+        le=300,
+        description=(
+            "How long a process serves on after SIGTERM, not ready any more and ending each connection with its next "
+            "answer; in seconds"
+        ),
+    )
     workers: int = Field(
         1,
         ge=1,

@@ -20,6 +20,7 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.lifespan.on import LifespanOn
 from uvicorn.supervisors import Multiprocess
 
+from steelcut.service.ending import Ending
 from steelcut.service.overload import DEFAULT_WAITING
 
 # A request makes some hundred objects and no cycle: the default of 700 would look for cycles all the time.
@@ -29,10 +30,17 @@ GARBAGE_OBJECTS: Final = 20_000
 class WorkerConfig(uvicorn.Config):
     """uvicorn's configuration, which it hands to every worker: also how each of them begins, and what it can take."""
 
-    def __init__(self, *arguments: Any, max_waiting_requests: int = DEFAULT_WAITING, **options: Any) -> None:
-        """Take what uvicorn takes, and how many requests may wait for a process."""
+    def __init__(
+        self,
+        *arguments: Any,
+        max_waiting_requests: int = DEFAULT_WAITING,
+        drain_seconds: float = 0,
+        **options: Any,
+    ) -> None:
+        """Take what uvicorn takes, how many requests may wait for a process, and how long it serves after SIGTERM."""
         super().__init__(*arguments, **options)
         self.max_waiting_requests = max_waiting_requests
+        self.ending = Ending(drain_seconds)
 
     def load(self) -> None:
         """Load the application, to be started by ``WorkerLifespan``."""
@@ -47,6 +55,9 @@ class WorkerLifespan(LifespanOn):
         """Start the application; then settle what the garbage collector is to look at."""
         end_with_parent()
         await super().startup()
+        if not self.should_exit:
+            self.config.loaded_app.state.ending = self.config.ending  # type: ignore[attr-defined] # a WorkerConfig
+            self.config.ending.tell_first()  # type: ignore[attr-defined] # a WorkerConfig
         gc.collect()
         # All that lives until the end: looking through it again and again took time, in pauses.
         gc.freeze()
