@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import httpx
 
 from tests.admin.operators import kind
@@ -39,3 +42,17 @@ async def test_what_is_not_used(administered: System, api: httpx.AsyncClient) ->
     assert [(scope["scope"], scope["clients"] > 0) for scope in scopes] == [("read", True), ("write", True)]
     assert (await api.get("/usage/unused-clients", params={"days": 101})).json()["items"] == []
     assert kind(await api.get("/usage/unused-clients", params={"days": 0}))[0] == 400
+
+
+async def test_a_report_may_take_longer_than_a_request(administered: System, api: httpx.AsyncClient) -> None:
+    """With a million clients it does, and is not broken off after two seconds."""
+
+    async def hold(connection: Any) -> httpx.Response:
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE grant_usage")
+            asking = asyncio.create_task(api.get("/usage/unused-clients"))
+            await asyncio.sleep(2.5)
+            assert not asking.done()
+        return await asking
+
+    assert (await administered.as_owner(hold)).status_code == 200

@@ -141,6 +141,17 @@ async def test_months_that_are_not_asked_for_are_not_read(
     assert str(plan).count("'Relation Name': 'audit_events_2001_01'") == months
 
 
+async def test_a_client_is_followed_page_by_page(administrator: Any) -> None:
+    """What it did and what was done to it, each once, though its own tokens are both."""
+    pages: list[list[float]] = []
+    cursor = None
+    while not pages or cursor:
+        page = await search_events(administrator, EventFilter(client_id="billing"), cursor=cursor, limit=3)
+        pages.append([(NOW - event.at).total_seconds() / 60 for event in page.rows])
+        cursor = page.next_cursor
+    assert pages == [[0, 10, 30], [50]]
+
+
 async def test_what_a_client_did_and_what_was_done_to_it_is_found_by_two_indexes(owner: Any) -> None:
     """A client that is seldom seen is found in a long log without reading all of it."""
     await owner.execute(

@@ -18,7 +18,7 @@ from tests.support.system import System, running_system
 from tests.support.wire import PATIENCE_SECONDS
 
 # The service sends others, on its own account.
-READING = "unnest($1::text[]) wanted"
+READING = "unnest((SELECT $1::text[])) wanted"
 
 
 @pytest.fixture

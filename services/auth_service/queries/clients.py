@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -49,6 +49,9 @@ class ClientFields:
     expires_at: datetime | None = None
     metadata: Mapping[str, Any] | None = None
 
+
+# What may have to read all there is has so long: an operator waits for it, and no token.
+REPORT_SECONDS: Final = 30.0
 
 STATE = """
     CASE WHEN NOT c.enabled THEN 'disabled' WHEN c.expires_at <= now() THEN 'expired' ELSE 'active' END
@@ -115,7 +118,8 @@ async def clients(
     statement = (
         f"{select} WHERE {place}.client_id > $1{conditions} ORDER BY {place}.client_id LIMIT {limit:d}"
     )
-    return [_client_row(row) for row in await connection.fetch(statement, after, *values.values())]
+    rows = await connection.fetch(statement, after, *values.values(), timeout=REPORT_SECONDS)
+    return [_client_row(row) for row in rows]
 
 
 async def lock_client(connection: Connection, client_id: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from auth_service.queries.clients import STATE
+from auth_service.queries.clients import REPORT_SECONDS, STATE
 
 if TYPE_CHECKING:
     from steelcut.service.postgres import Connection
@@ -228,7 +228,7 @@ async def callers(connection: Connection, name: str, *, after: str, limit: int) 
 
 async def scopes(connection: Connection, name: str | None = None) -> list[ScopeRow]:
     """Read every scope of every resource, or of one."""
-    return [ScopeRow(**row) for row in await connection.fetch(_SCOPES, name)]
+    return [ScopeRow(**row) for row in await connection.fetch(_SCOPES, name, timeout=REPORT_SECONDS)]
 
 
 def _caller_row(row: Any) -> CallerRow:

@@ -31,6 +31,8 @@ class StoredKey:
 
 
 # The hot statement: a row for each id, by primary keys, with everything that a token request may need.
+# The array stands in a SELECT of its own, so that its length is unknown also to a plan that is made for it: else that
+# plan looks cheaper than the one that is kept, and PostgreSQL plans each time, for several times as long as it reads.
 # For an id that nobody has, the row of some client: it must not be answered sooner than one with a wrong secret.
 CLIENTS_BY_ID = """
     SELECT c.client_id, c.enabled, extract(epoch FROM c.expires_at) AS expires_at, c.grant_types,
@@ -44,7 +46,7 @@ CLIENTS_BY_ID = """
                       FROM client_grants JOIN resource_scopes USING (resource_id, scope)
                      WHERE client_id = c.client_id GROUP BY resource_id) g
               JOIN resources r USING (resource_id)) AS grants
-      FROM unnest($1::text[]) wanted (client_id)
+      FROM unnest((SELECT $1::text[])) wanted (client_id)
       JOIN clients c
         ON c.client_id = coalesce(
                (SELECT client_id FROM clients WHERE client_id = wanted.client_id),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from auth_service.queries.clients import STATE
+from auth_service.queries.clients import REPORT_SECONDS, STATE
 
 if TYPE_CHECKING:
     from steelcut.service.postgres import Connection
@@ -60,11 +60,13 @@ _GRANTS = """
 
 async def unused_clients(connection: Connection, days: int, after: str, limit: int) -> list[UnusedClient]:
     """Read the clients without a token for ``days``, by id from the one after ``after`` on."""
-    return [UnusedClient(**row) for row in await connection.fetch(_CLIENTS, days, after, limit)]
+    rows = await connection.fetch(_CLIENTS, days, after, limit, timeout=REPORT_SECONDS)
+    return [UnusedClient(**row) for row in rows]
 
 
 async def unused_grants(
     connection: Connection, days: int, after: tuple[str, ...], limit: int
 ) -> list[UnusedGrant]:
     """Read the granted scopes without a token for ``days``, by client, resource and scope after ``after``."""
-    return [UnusedGrant(**row) for row in await connection.fetch(_GRANTS, days, *after, limit)]
+    rows = await connection.fetch(_GRANTS, days, *after, limit, timeout=REPORT_SECONDS)
+    return [UnusedGrant(**row) for row in rows]
