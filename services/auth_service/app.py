@@ -75,7 +75,7 @@ def create_app(settings: AuthSettings | None = None, log: Logger | None = None) 
     add_health(app, {"database": lambda: _database(app), "signing_key": lambda: _signing_key(app)})
     add_docs(app)
     describe(app, settings)
-    asgi.install(app, log, first=[token_route])
+    asgi.install(app, log, first=[token_route], proxies=settings.trusted_proxies or "")
     if settings.admin_database_url is not None:
         _admin().mount(app, settings)
     return app

@@ -17,13 +17,16 @@ from auth_service.errors import (
     MalformedBasic,
     MalformedCredentials,
     RepeatedAuthorization,
+    TooManyFailures,
     TwoAuthenticationMethods,
 )
 
 if TYPE_CHECKING:
     from auth_service.form import Form
     from auth_service.imported_secrets import ImportedSecrets
+    from auth_service.limits.guesses import Guesses
     from auth_service.registry import Registry
+    from steelcut.errors import OAuthError
 
 # RFC 6749 Appendix A.1 and A.2: VSCHAR; the lengths are ours.
 CLIENT_ID = re.compile(r"[\x20-\x7e]{1,255}")
@@ -43,8 +46,36 @@ class Credentials:
     unverified_secret: str = field(repr=False)
 
 
+@dataclass(slots=True)
+class Caller:
+    """Who asks, from where, and what slows their guesses down, if anything does."""
+
+    guesses: Guesses | None
+    address: str
+    # For how long a failure is to wait, when this is one that is only looked at for the rightful client's sake.
+    wait: int = 0
+
+    async def admit(self, client_id: str) -> None:
+        """Stand before every query and slow hash of a secret that is not known to be right."""
+        if self.guesses is not None:
+            self.wait = await self.guesses.admit(client_id, self.address)
+
+    async def refusal(self, client: Client | None, unverified_client_id: str) -> OAuthError:
+        """Count a failure, and say what it is answered with."""
+        if self.wait:
+            return TooManyFailures(wait_seconds=self.wait)
+        if self.guesses is not None:
+            await self.guesses.failed(unverified_client_id, self.address)
+        return _not_authenticated(client, unverified_client_id)
+
+
 async def authenticate(
-    registry: Registry, imported: ImportedSecrets, authorization: Sequence[str], form: Form, now: float
+    registry: Registry,
+    imported: ImportedSecrets,
+    caller: Caller,
+    authorization: Sequence[str],
+    form: Form,
+    now: float,
 ) -> AuthenticatedClient:
     """Return the client that proves itself, by at most one query.
 
@@ -55,25 +86,27 @@ async def authenticate(
     While the database is away, a client goes on that could prove itself to what was last known of it; nobody is refused
     by that, since a secret may be new.
 
-    Raises ``InvalidClient`` or ``InvalidRequest`` in one of its kinds, and ``TemporarilyUnavailable`` when neither the
-    database nor what was known of the client can tell, or an imported secret cannot be verified now.
+    Raises ``InvalidClient`` or ``InvalidRequest`` in one of its kinds, ``TooManyFailures`` before a query or a slow
+    hash is spent on who has failed too often, and ``TemporarilyUnavailable`` when neither the database nor what was
+    known of the client can tell, or an imported secret cannot be verified now.
     """
     credentials = presented_credentials(authorization, form)
     secret_id = client_secrets.secret_id_of(credentials.unverified_secret)
     if secret_id is not None:
-        return await _by_secret_of_ours(registry, credentials, secret_id, now)
+        return await _by_secret_of_ours(registry, caller, credentials, secret_id, now)
     if credentials.unverified_secret.startswith(f"{client_secrets.PREFIX}_"):
         raise InvalidClient(f"one of our secrets, mistyped, for client {_shown(credentials.client_id)}")
-    return await _by_imported_secret(registry, imported, credentials, now)
+    return await _by_imported_secret(registry, imported, caller, credentials, now)
 
 
 async def _by_secret_of_ours(
-    registry: Registry, credentials: Credentials, secret_id: str, now: float
+    registry: Registry, caller: Caller, credentials: Credentials, secret_id: str, now: float
 ) -> AuthenticatedClient:
     client_id, secret = credentials.client_id, credentials.unverified_secret
     fresh = registry.cached(client_id)
     known = fresh or registry.known(client_id) or NOBODY
     if not _verify(known, secret_id, secret, now):
+        await caller.admit(client_id)
         client, stale = await registry.load(client_id), False
     elif fresh is None:
         client, stale = await registry.load_or_keep(known)
@@ -81,11 +114,11 @@ async def _by_secret_of_ours(
         return AuthenticatedClient(_checked_life(fresh, now), secret_id)
     if _verify(client or NOBODY, secret_id, secret, now) and client is not None:
         return AuthenticatedClient(_checked_life(client, now), secret_id, stale)
-    raise _not_authenticated(client, client_id)
+    raise await caller.refusal(client, client_id)
 
 
 async def _by_imported_secret(
-    registry: Registry, imported: ImportedSecrets, credentials: Credentials, now: float
+    registry: Registry, imported: ImportedSecrets, caller: Caller, credentials: Credentials, now: float
 ) -> AuthenticatedClient:
     client_id, secret = credentials.client_id, credentials.unverified_secret
     known = registry.known(client_id) or NOBODY
@@ -93,6 +126,8 @@ async def _by_imported_secret(
     remembered = stored and stored.is_live(now) and imported.remembers(client_id, secret, stored.hash)
     if stored and remembered and registry.cached(client_id) is not None:
         return AuthenticatedClient(_checked_life(known, now), stored.secret_id)
+    if not remembered:
+        await caller.admit(client_id)
     client, stale = (
         await registry.load_or_keep(known) if remembered else (await registry.load(client_id), False)
     )
@@ -102,7 +137,7 @@ async def _by_imported_secret(
     matches = hashed is not None and await imported.verify(client_id, secret, hashed)
     if client and stored and matches and stored.is_live(now):
         return AuthenticatedClient(_checked_life(client, now), stored.secret_id, stale)
-    raise _not_authenticated(client, client_id)
+    raise await caller.refusal(client, client_id)
 
 
 def _not_authenticated(client: Client | None, unverified_client_id: str) -> InvalidClient:

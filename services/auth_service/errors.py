@@ -116,6 +116,30 @@ class InvalidClient(OAuthError):
         self.client_id = client_id
 
 
+class TooManyFailures(OAuthError):
+    """Failures by this client id or from this address were too many (RFC 6585 §4; the code is argued in ADR 0031)."""
+
+    error = "temporarily_unavailable"
+    description = "Too many failed authentications. Wait as long as Retry-After says."
+    status = 429
+
+    def __init__(self, *, wait_seconds: int) -> None:
+        """Ask to be left alone for so long."""
+        super().__init__(headers={"Retry-After": str(wait_seconds)})
+
+
+class QuotaExceeded(OAuthError):
+    """The client had as many tokens as it may have in a while (RFC 6585 §4; the code is argued in ADR 0031)."""
+
+    error = "temporarily_unavailable"
+    description = "The client has had its quota of tokens. Keep a token until shortly before it expires."
+    status = 429
+
+    def __init__(self, *, wait_seconds: int, fields: Mapping[str, str]) -> None:
+        """Ask to be left alone for so long; ``fields`` tell about the quota."""
+        super().__init__(headers={"Retry-After": str(wait_seconds), **fields})
+
+
 class UnsupportedGrantType(OAuthError):
     """A grant type that this server does not know."""
 

@@ -90,6 +90,7 @@ def _token_operation() -> dict[str, Any]:
             "401": _answer("Client authentication failed (RFC 6749 §5.2)", "Error", "WWW-Authenticate"),
             "408": _answer("The body did not come within 10 seconds", "Error", "Connection"),
             "413": _answer("The body is larger than 64 KiB", "Error"),
+            "429": _answer("Too many failures, or tokens over the quota: wait", "Error", "Retry-After"),
             "503": _answer("The service cannot answer now; try again", "Error", "Retry-After"),
         },
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic.fields import FieldInfo
@@ -14,6 +14,7 @@ from auth_service import os_keyring
 from auth_service.key_life import KeyTiming
 from auth_service.signing_keys import SigningAlgorithm
 from steelcut.discovery import check_issuer
+from steelcut.service.callers import parse_networks
 from steelcut.service.settings import (
     HOW_TO_MAKE,
     ConfigurationError,
@@ -160,7 +161,65 @@ def _check_own_issuer(issuer: str) -> str:
     return issuer
 
 
-class AuthSettings(ServingSettings, KeySettings, AuditSettings):
+def _check_limits_url(url: SecretStr) -> SecretStr:
+    if not url.get_secret_value().startswith(("redis://", "rediss://")):
+        raise ValueError("must look like redis://:password@host:6379/0")
+    return url
+
+
+def _check_proxies(text: str) -> str:
+    parse_networks(text)
+    return text
+
+
+def _check_quota(text: str) -> str:
+    # Only where it is wanted: the command line reads these settings too.
+    from limits import parse  # noqa: PLC0415
+
+    try:
+        parse(text)
+    except ValueError:
+        raise ValueError("must look like 600/minute or 100/10 seconds") from None
+    return text
+
+
+class LimitSettings(ServiceSettings):
+    """How often who may fail, how many tokens a client may have, and who tells where callers are."""
+
+    model_config = SettingsConfigDict(env_prefix="AUTH_")
+
+    failures_allowed: int = Field(
+        0,
+        ge=0,
+        le=10_000,
+        description="Failed authentications of one client id from one address before they have to wait; five times as"
+        " many of one client id, or from one address; 0 counts none; first name the proxies before this service",
+    )
+    failures_window_seconds: int = Field(
+        600, ge=1, le=86_400, description="How long they are counted together, in seconds"
+    )
+    failures_longest_wait_seconds: int = Field(
+        60, ge=1, le=3600, description="The longest of the waits, which grow as 1, 2, 4 …, in seconds"
+    )
+    quota_tokens: Annotated[str, AfterValidator(_check_quota)] | None = Field(
+        None, description="Optional: how many tokens a client may have in a while, as in 600/minute"
+    )
+    quota_mode: Literal["observe", "enforce"] = Field(
+        "observe",
+        description="`observe`: the log tells who is over the quota; `enforce`: they are answered 429",
+    )
+    trusted_proxies: Annotated[str, AfterValidator(_check_proxies)] | None = Field(
+        None,
+        description="Optional: addresses or networks of the proxies before this service, with commas between: their"
+        " X-Forwarded-For or Forwarded tells where a request comes from, nobody else's does",
+    )
+    limits_url: Annotated[SecretStr, AfterValidator(_check_limits_url)] | None = Field(
+        None,
+        description="Optional: URL of the Redis in which all replicas count together; without it each counts alone",
+    )
+
+
+class AuthSettings(ServingSettings, KeySettings, AuditSettings, LimitSettings):
     """What one process of the authorization server needs to know."""
 
     model_config = SettingsConfigDict(env_prefix="AUTH_")

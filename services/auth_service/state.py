@@ -11,11 +11,15 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import asyncpg
+from limits import parse
 
 from auth_service.audit import AuditTrail
 from auth_service.imported_secrets import DECOYS, ImportedSecrets
 from auth_service.key_ring import KeyRing
 from auth_service.key_rotation import KeyRotation
+from auth_service.limits.counters import Counters
+from auth_service.limits.guesses import Guesses
+from auth_service.limits.quotas import Quota
 from auth_service.master_key import MasterKey
 from auth_service.queries import token as queries
 from auth_service.registry import Registry
@@ -45,6 +49,10 @@ class Process:
     master_key: MasterKey
     key_ring: KeyRing
     audit: AuditTrail
+    # None where failures are not limited.
+    guesses: Guesses | None = None
+    # None where tokens are not counted.
+    quota: Quota | None = None
     scopes: tuple[str, ...] = ()
     # Set when keys or resources were changed by somebody, and at every new connection that listens.
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -72,6 +80,9 @@ async def open_process(settings: AuthSettings, log: Logger) -> AsyncIterator[Pro
         if admin_database is not None:
             stack.push_async_callback(admin_database.close)
         master_key = MasterKey.from_settings(settings)
+        url = settings.limits_url
+        counters = Counters.by_url(url.get_secret_value() if url else None, time.time, log)
+        stack.push_async_callback(counters.close)
         process = Process(
             settings=settings,
             log=log,
@@ -89,6 +100,8 @@ async def open_process(settings: AuthSettings, log: Logger) -> AsyncIterator[Pro
             master_key=master_key,
             key_ring=KeyRing(master_key, settings.key_timing),
             audit=AuditTrail(database, log),
+            guesses=_guesses(settings, counters),
+            quota=_quota(settings, counters),
         )
         await _first_refresh(process)
         with contextlib.closing(process.imported_secrets):
@@ -100,6 +113,26 @@ async def open_process(settings: AuthSettings, log: Logger) -> AsyncIterator[Pro
                 _keeping_up(process),
             ):
                 yield process
+
+
+def _guesses(settings: AuthSettings, counters: Counters) -> Guesses | None:
+    if not settings.failures_allowed:
+        return None
+    return Guesses(
+        counters,
+        allowed=settings.failures_allowed,
+        window_seconds=settings.failures_window_seconds,
+        longest_seconds=settings.failures_longest_wait_seconds,
+        # The replicas count together by it, and have it in common.
+        key=settings.master_key.get_secret_value().encode(),
+        clock=time.time,
+    )
+
+
+def _quota(settings: AuthSettings, counters: Counters) -> Quota | None:
+    if settings.quota_tokens is None:
+        return None
+    return Quota(counters, parse(settings.quota_tokens), settings.quota_mode, time.time)
 
 
 async def _administration(settings: AuthSettings) -> Database | None:

@@ -5,14 +5,15 @@ Plain ASGI, without objects for the request and the answer: this path is walked 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_to_bytes
 
 import orjson
 
 from auth_service.access_tokens import AccessToken, sign
 from auth_service.audit import TokenEvent
-from auth_service.client_authentication import authenticate
+from auth_service.client_authentication import Caller, authenticate
 from auth_service.errors import ParametersInUri
 from auth_service.form import Form, read_form
 from auth_service.grants import Grant, grant_for
@@ -22,6 +23,7 @@ from steelcut.service.headers import values
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
+    from auth_service.limits.quotas import Quota
     from auth_service.state import Process
 
 # RFC 6749 §5.1.
@@ -37,26 +39,34 @@ async def token(scope: Scope, receive: Receive, send: Send) -> None:
     process: Process = scope["app"].state.process
     now = process.clock()
     try:
-        answer = await _issue(scope, receive, process, now)
+        answer, fields = await _issue(scope, receive, process, now)
     except OAuthError as refusal:
         process.audit.add(_refused(scope, refusal, now))
         raise
-    headers = [*_HEADERS, (b"content-length", b"%d" % len(answer))]
+    headers = [*_HEADERS, *fields, (b"content-length", b"%d" % len(answer))]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": answer})
 
 
-async def _issue(scope: Scope, receive: Receive, process: Process, now: float) -> bytes:
+async def _issue(
+    scope: Scope, receive: Receive, process: Process, now: float
+) -> tuple[bytes, Sequence[tuple[bytes, bytes]]]:
     _refuse_secret_in_uri(scope["query_string"])
     form = await read_form(values(scope, b"content-type"), receive)
     authorization = values(scope, b"authorization")
-    authenticated = await authenticate(process.registry, process.imported_secrets, authorization, form, now)
+    address, guesses = _address(scope), process.guesses
+    authenticated = await authenticate(
+        process.registry, process.imported_secrets, Caller(guesses, address), authorization, form, now
+    )
     client, log = authenticated.client, scope["log"]
+    if guesses is not None:
+        guesses.succeeded(client.client_id, address, now)
     log["client_id"] = client.client_id
     if authenticated.stale:
         log["stale"] = True
     settings = process.settings
     grant = grant_for(client, form, settings.token_lifetime_seconds)
+    fields = () if process.quota is None else await _count(process.quota, client.client_id, log)
     access_token = sign(grant, process.key_ring.active, issuer=settings.issuer, now=now)
     process.audit.add(
         TokenEvent(
@@ -66,7 +76,7 @@ async def _issue(scope: Scope, receive: Receive, process: Process, now: float) -
             "issued",
             "",
             log["trace_id"],
-            _address(scope),
+            address,
             authenticated.secret_id,
             grant,
             access_token.token_id,
@@ -76,7 +86,14 @@ async def _issue(scope: Scope, receive: Receive, process: Process, now: float) -
     log["scopes"] = grant.scopes
     log["lifetime_seconds"] = grant.lifetime_seconds
     log["token_id"] = access_token.token_id
-    return orjson.dumps(_content(access_token, grant, form))
+    return orjson.dumps(_content(access_token, grant, form)), fields
+
+
+async def _count(quota: Quota, client_id: str, log: dict[str, Any]) -> tuple[tuple[bytes, bytes], ...]:
+    over, fields = await quota.take(client_id)
+    if over:
+        log["over_quota"] = True
+    return tuple((name.lower().encode(), value.encode()) for name, value in fields.items())
 
 
 def _content(access_token: AccessToken, grant: Grant, form: Form) -> dict[str, str | int]:

@@ -23,6 +23,7 @@ from steelcut_cli.administration import (
     secrets,
     transfer,
     unused,
+    wasteful,
 )
 from steelcut_cli.dev import command as dev
 from steelcut_cli.errors import Refusal
@@ -45,6 +46,7 @@ app.add_typer(resources.app, name="resources")
 app.add_typer(scopes.app, name="scopes")
 app.add_typer(clients.app, name="clients")
 clients.app.command("unused", epilog=unused.CLIENT_EXAMPLES)(unused.clients)
+clients.app.command("wasteful", epilog=wasteful.EXAMPLES)(wasteful.clients)
 scopes.app.command("unused", epilog=unused.SCOPE_EXAMPLES)(unused.scopes)
 app.add_typer(secrets.app, name="secrets")
 app.add_typer(audit.app, name="audit")

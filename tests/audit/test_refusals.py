@@ -16,8 +16,9 @@ from tests.support.plain_http import http_client
 from tests.support.system import System, running_system
 
 # Reasons that lie in the service and not in the request, which test_tokens.py asks for, or in its time or number, as in
-# flow/test_overload.py.
+# flow/test_overload.py and in limits.
 OURS = {
+    "TooManyFailures",
     "FormTooSlow",
     f"database: {GAP}",
     "too many imported secrets wait to be verified",

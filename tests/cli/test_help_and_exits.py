@@ -44,7 +44,7 @@ def test_all_commands_are_there() -> None:
         *("keys create", "keys list", "keys rotate", "keys promote", "keys retire", "keys revoke"),
         *("keys export", "keys reseal", "keys store-master-key"),
         *("resources create", "resources list", "resources show", "resources update", "resources delete"),
-        *("resources callers", "scopes list", "scopes unused", "clients unused"),
+        *("resources callers", "scopes list", "scopes unused", "clients unused", "clients wasteful"),
         *("audit search", "audit tail", "audit maintain", "admin create"),
         *("clients create", "clients list", "clients show", "clients update", "clients delete"),
         *("clients disable", "clients enable"),

@@ -22,6 +22,7 @@ from auth_service.queries import (
     token,
     transfer,
     usage,
+    wasteful,
 )
 from auth_service.queries import resources as resource_queries
 from auth_service.queries.audit_reading import EventFilter
@@ -63,6 +64,7 @@ AUTH: Final[dict[Callable[..., Any], Call]] = {
     idempotency.forget_answers: lambda c: idempotency.forget_answers(c, 3600.0),
     usage.unused_clients: lambda c: usage.unused_clients(c, 0, CLIENT, 50),
     usage.unused_grants: lambda c: usage.unused_grants(c, 0, (CLIENT, "", ""), 50),
+    wasteful.wasteful_clients: lambda c: wasteful.wasteful_clients(c, NOW - timedelta(days=1), 50),
     resource_queries.callers: lambda c: resource_queries.callers(c, RESOURCE, after=CLIENT, limit=50),
     resource_queries.take_default: lambda c: resource_queries.take_default(c, "many"),
     transfer.these_clients: lambda c: transfer.these_clients(c, [CLIENT]),
@@ -297,7 +299,7 @@ def test_no_statement_is_forgotten() -> None:
     """Each is tested here, or it is said why it need not be quick."""
     modules = (
         *(admission, audit, audit_reading, clients, idempotency, keys, resource_queries, secrets, token),
-        *(transfer, usage, documents),
+        *(transfer, usage, wasteful, documents),
     )
     functions = {
         function

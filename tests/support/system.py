@@ -182,7 +182,8 @@ async def running_system(
             issuer=issuer,
             database_url=databases.auth.runtime,  # type: ignore[arg-type]
             master_key=master_key,  # type: ignore[arg-type]
-            **{"database_wait_seconds": 5, **auth_options},
+            # The tests fail often, and all from one address: those of the limits set what they need.
+            **{"database_wait_seconds": 5, "failures_allowed": 0, **auth_options},
         ),
         make_logger("auth_service", "json", log.stream),
     )
@@ -245,6 +246,8 @@ async def serving(
         ws="none",
         log_config=None,
         access_log=False,
+        # As serving.run has it: ours alone say whom to believe.
+        proxy_headers=False,
         lifespan=lifespan,
         server_header=False,
         timeout_graceful_shutdown=2,

@@ -18,6 +18,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 
 from steelcut.errors import OAuthError
+from steelcut.service.callers import TrustedProxies, parse_networks
 from steelcut.service.overload import OVERLOADED, refuse
 
 if TYPE_CHECKING:
@@ -92,6 +93,12 @@ class Application(FastAPI):
         self._exact = {route.place: route.endpoint for route in routes if isinstance(route, ExactRoute)}
         self._first = tuple(route for route in routes if not isinstance(route, ExactRoute))
         self._boundary = RequestBoundary(self, log)
+        self._proxies: TrustedProxies | None = None
+
+    def trust(self, proxies: str) -> None:
+        """Believe ``proxies``, as in the setting, about where requests come from."""
+        networks = parse_networks(proxies)
+        self._proxies = TrustedProxies(networks) if networks else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the lifespan."""
@@ -99,6 +106,8 @@ class Application(FastAPI):
             if OVERLOADED in scope and scope["path"] not in QUIET_PATHS:
                 await self._boundary.serve(refuse, scope, receive, send)
                 return
+            if self._proxies is not None:
+                self._proxies.tell_caller(scope)
             endpoint = self._exact.get((scope["method"], scope["path"]))
             if endpoint is not None:
                 scope["app"] = self
@@ -177,9 +186,13 @@ class RequestBoundary:
         self._log.info("request", **fields)
 
 
-def install(app: Application, log: Logger, *, first: Sequence[BaseRoute]) -> None:
-    """Put the boundary around ``app``, teach it to render our errors and the framework's, and serve ``first`` first."""
+def install(app: Application, log: Logger, *, first: Sequence[BaseRoute], proxies: str = "") -> None:
+    """Put the boundary around ``app``, teach it to render our errors and the framework's, and serve ``first`` first.
+
+    ``proxies`` are those whose word about the caller's address counts.
+    """
     app.serve_first(first, log)
+    app.trust(proxies)
     app.add_middleware(RequestBoundary, log=log)
     app.add_exception_handler(OAuthError, render_oauth_error)
     app.add_exception_handler(HTTPException, render_http_error)
