@@ -26,7 +26,8 @@ from tests.support.databases import Templates
 from tests.support.system import as_owner
 from tools.programs import NotToBeHadError, Program, find
 
-TURNS: Final = 15
+# Many and short: what disturbs lasts longer than a turn, and then it disturbs all sizes.
+TURNS: Final = 61
 QUICK_TURNS: Final = 3
 TOKENS: Final = 1_000_000
 QUICK_TOKENS: Final = 5_000
