@@ -12,7 +12,7 @@ import pytest
 from auth_service.admin.merge_patch import merged
 from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres
 from tests.admin.operators import kind, operating
-from tests.auth.test_database_outage import outage
+from tests.support.outage import outage
 from tests.support.system import RESOURCE, System
 
 GOOD = b'{"name": "x", "grants": {"api_v0.0.1": ["read"]}}'

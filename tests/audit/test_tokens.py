@@ -14,9 +14,9 @@ import pytest
 from auth_service import audit, foreign_hashes
 from auth_service.audit import TokenEvent
 from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres
-from tests.auth.test_database_outage import outage
 from tests.conftest import StartSystem
 from tests.support.foreign import SlowHashes, import_old_client
+from tests.support.outage import outage
 from tests.support.plain_http import http_client
 from tests.support.system import GRANT, RESOURCE, Registered, System
 from tests.support.waiting import until

@@ -2,32 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
-import asyncpg
-
-from steelcut.service.connecting import database_of
 from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres
+from tests.support.outage import outage
 from tests.support.plain_http import http_client
 from tests.support.system import GRANT, System
-
-
-@asynccontextmanager
-async def outage(postgres: EmbeddedPostgres, url: str) -> AsyncIterator[None]:
-    """Cut every connection to one database and let no new one in, until the block ends."""
-    name = database_of(url)
-    connection = await asyncpg.connect(postgres.dsn())
-    try:
-        await connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
-        await connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name
-        )
-        yield
-        await connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
-    finally:
-        await connection.close()
 
 
 async def test_outage_and_return(start_system: Any, postgres: EmbeddedPostgres) -> None:

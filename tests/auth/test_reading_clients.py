@@ -11,10 +11,10 @@ from auth_service import registry as registry_module
 from auth_service.registry import MOST_AT_ONCE, Registry
 from steelcut.errors import TemporarilyUnavailable
 from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres
-from tests.auth.test_database_outage import outage
 from tests.support.databases import Templates
-from tests.support.statements import Statements, logged_statements
-from tests.support.system import System, running_system
+from tests.support.outage import outage
+from tests.support.statements import Statements, observed_system
+from tests.support.system import System
 from tests.support.wire import PATIENCE_SECONDS
 
 # The service sends others, on its own account.
@@ -26,11 +26,8 @@ async def observed(
     templates: Templates, postgres: EmbeddedPostgres
 ) -> AsyncIterator[tuple[System, Statements]]:
     """A system of the test's own whose auth database logs every statement."""
-    databases = await templates.clone()
-    statements = await logged_statements(postgres, databases.auth.owner)
-    async with running_system(databases) as system:
-        await system.heard()
-        yield system, statements
+    async with observed_system(templates, postgres, "auth") as observed:
+        yield observed
 
 
 async def test_many_at_once_are_one_statement(observed: tuple[System, Statements]) -> None:

@@ -57,6 +57,12 @@ def test_ours_are_sound(folder: Path) -> None:
             "readOnlyRootFileSystem:",
             "'readOnlyRootFileSystem' was unexpected",
         ),
+        (
+            "example/network.yaml",
+            "operator: In, values: [auth, resource]",
+            "operator: Exists",
+            "knows In alone",
+        ),
         ("base/resource.yaml", "minReplicas: 2", "minReplicas: two", "at spec.minReplicas: 'two' is not"),
         ("base/auth.yaml", "autoscaling/v2", "autoscaling/v2beta2", "Kubernetes 1.30 knows no such kind"),
         # What leads nowhere.

@@ -17,8 +17,8 @@ import pytest
 from auth_service.administration.clients import disable_client
 from steelcut.service.postgres import REQUEST_SECONDS
 from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres
-from tests.auth.test_database_outage import outage
 from tests.support.databases import Templates
+from tests.support.outage import outage, whole_outage
 from tests.support.plain_http import http_client
 from tests.support.system import ACTOR, DOCUMENT, GRANT, RESOURCE, Registered, System, running_system
 from tests.support.waiting import until
@@ -85,10 +85,7 @@ async def test_known_client_and_document_go_on(start_system: Any, postgres: Embe
     system: System = await start_system(**YOUNG)
     other = await system.register("Other")
     async with known(system) as callers:
-        async with (
-            outage(postgres, system.databases.auth.owner),
-            outage(postgres, system.databases.resource.owner),
-        ):
+        async with whole_outage(postgres, system.databases):
             token, document = await callers.token(), await callers.document()
             stranger = await callers.token(other)
             wrong = await callers.token(Registered(system.client.client_id, other.secret))
@@ -118,11 +115,7 @@ async def test_they_are_known_only_so_long(start_system: Any, postgres: Embedded
     """After AUTH_STALE_SECONDS and RESOURCE_STALE_SECONDS they are refused as everybody else."""
     options = {"cache_max_age_seconds": 0.05, "stale_seconds": 0.5}
     system: System = await start_system(**options, resource_options=options)
-    async with (
-        known(system) as callers,
-        outage(postgres, system.databases.auth.owner),
-        outage(postgres, system.databases.resource.owner),
-    ):
+    async with known(system) as callers, whole_outage(postgres, system.databases):
 
         async def over() -> bool:
             return {(await callers.token()).status_code, (await callers.document()).status_code} == {503}
@@ -134,11 +127,7 @@ async def test_none_is_known_where_that_is_turned_off(start_system: Any, postgre
     """By AUTH_STALE_SECONDS=0 and RESOURCE_STALE_SECONDS=0."""
     options = {"cache_max_age_seconds": 0.05, "stale_seconds": 0}
     system: System = await start_system(**options, resource_options=options)
-    async with (
-        known(system) as callers,
-        outage(postgres, system.databases.auth.owner),
-        outage(postgres, system.databases.resource.owner),
-    ):
+    async with known(system) as callers, whole_outage(postgres, system.databases):
         assert (await callers.token()).status_code == 503
         assert (await callers.document()).status_code == 503
 

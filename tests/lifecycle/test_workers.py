@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -132,3 +133,19 @@ def test_number_that_is_none_is_refused(
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 1
     assert said[0].startswith("resource_service: RESOURCE_WORKERS: ")
+
+
+def test_open_files_are_taken() -> None:
+    """However few the shell has left: each connection of a caller is one."""
+    program = (
+        "import resource; from steelcut.service.workers import take_open_files; take_open_files();"
+        " print(*resource.getrlimit(resource.RLIMIT_NOFILE))"
+    )
+    ran = subprocess.run(
+        ["sh", "-c", 'ulimit -S -n 64 && exec "$0" -c "$1"', sys.executable, program],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    soft, hard = ran.stdout.split()
+    assert soft == hard != "64"

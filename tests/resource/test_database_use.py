@@ -15,11 +15,11 @@ from resource_service.settings import ResourceSettings
 from steelcut.service.connecting import connect
 from steelcut.service.refusal import Refusal
 from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres
-from tests.auth.test_database_outage import outage
 from tests.support.databases import Databases, Templates
+from tests.support.outage import outage
 from tests.support.plain_http import http_client
-from tests.support.statements import Statements, logged_statements
-from tests.support.system import DOCUMENT, RESOURCE, System, running_system
+from tests.support.statements import Statements, observed_system
+from tests.support.system import DOCUMENT, RESOURCE, System
 from tests.support.tokens import IssuerKey
 
 PATH = f"/{RESOURCE}"
@@ -30,12 +30,8 @@ async def observed(
     templates: Templates, postgres: EmbeddedPostgres
 ) -> AsyncIterator[tuple[System, Statements]]:
     """A system of the test's own whose resource database logs every statement."""
-    databases = await templates.clone()
-    statements = await logged_statements(postgres, databases.resource.owner)
-    async with running_system(databases) as system:
-        # Whoever listens to changes does so by now.
-        await system.heard()
-        yield system, statements
+    async with observed_system(templates, postgres, "resource") as observed:
+        yield observed
 
 
 @pytest.fixture

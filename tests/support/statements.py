@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Literal
 
 import asyncpg
 
 from steelcut.service.connecting import database_of
+from tests.support.system import System, running_system
 
 if TYPE_CHECKING:
     from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres
+    from tests.support.databases import Templates
 
 
 class Statements:
@@ -32,12 +36,19 @@ class Statements:
         ]
 
 
-async def logged_statements(postgres: EmbeddedPostgres, url: str) -> Statements:
-    """Have every statement logged that is sent to the database at ``url`` by connections from now on."""
-    name = database_of(url)
+@asynccontextmanager
+async def observed_system(
+    templates: Templates, postgres: EmbeddedPostgres, service: Literal["auth", "resource"]
+) -> AsyncIterator[tuple[System, Statements]]:
+    """Run a system one of whose databases, ``auth`` or ``resource``, logs every statement."""
+    databases = await templates.clone()
+    name = database_of(getattr(databases, service).owner)
     administrator = await asyncpg.connect(postgres.dsn())
     try:
         await administrator.execute(f"ALTER DATABASE {name} SET log_statement = 'all'")
     finally:
         await administrator.close()
-    return Statements(postgres, name)
+    async with running_system(databases) as system:
+        # Whoever listens to changes does so by now.
+        await system.heard()
+        yield system, Statements(postgres, name)

@@ -11,7 +11,7 @@ import kubernetes_validate
 
 from tools.manifests import containers
 from tools.manifests.containers import Workload
-from tools.manifests.kustomizations import Built, Resource
+from tools.manifests.kustomizations import Built, ManifestError, Resource
 
 # The oldest version that has all that we use (preStop.sleep); and the newest that there is a schema of.
 OLDEST: Final = "1.30"
@@ -83,7 +83,7 @@ def _selected(selector: dict[str, Any], workloads: Iterable[Workload]) -> list[W
     labels = selector.get("matchLabels", {}).items()
     expressions = selector.get("matchExpressions", ())
     if unknown := [each["operator"] for each in expressions if each["operator"] != "In"]:
-        raise NotImplementedError(f"the operator {unknown[0]} of a selector is not used by our manifests yet")
+        raise ManifestError(f"A selector has the operator {unknown[0]}: this check knows In alone.")
     return [
         workload
         for workload in workloads

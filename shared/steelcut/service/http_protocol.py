@@ -26,7 +26,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from steelcut.service.http_answer import Cycle, EndedByProtocol
 from steelcut.service.http_refusal import RefusedError, refusal_of
-from steelcut.service.overload import OVERLOADED, Turn, most_waiting
+from steelcut.service.overload import OVERLOADED, turn_of
 
 if TYPE_CHECKING:
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
@@ -78,8 +78,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._idle_since = 0.0
         # Whether the process is about to end, where somebody says so.
         self._ending: Ending | None = getattr(self.config, "ending", None)
-        # One for all connections of the server.
-        self._turn: Turn = vars(self.server_state).setdefault("turn", Turn(most_waiting(self.config)))
+        self._turn = turn_of(self.server_state, self.config)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         """Begin to wait for a head."""
@@ -150,8 +149,6 @@ class HttpProtocol(HttpToolsProtocol):
         if self.expect_100_continue and version != "1.1":
             # RFC 9110 §10.1.1: HTTP/1.0 knows no such answer.
             self.cycle.waiting_for_100_continue = False
-        if self._is_one_too_many() or (self._ending is not None and self._ending.is_told):
-            self.cycle.keep_alive = False
         if not self.cycle.keep_alive:
             self._prepare_the_end(self.cycle)
         elif self.expect_100_continue:
@@ -229,19 +226,19 @@ class HttpProtocol(HttpToolsProtocol):
         scope["path"] = self.root_path + (unquote(text) if "%" in text else text)
         scope["raw_path"] = self.root_path.encode("ascii") + path
         scope["query_string"] = query
-        if not self._turn.has_room(self.loop) or self._is_one_too_many():
+        crowded = self.limit_concurrency is not None and len(self.connections) > self.limit_concurrency
+        if crowded or not self._turn.has_room(self.loop):
             scope[OVERLOADED] = True  # type: ignore[typeddict-unknown-key] # between us and the application
         before: RequestResponseCycle | None = self.cycle  # None before the first request
-        self.cycle = Cycle(self, keep_alive=version != "1.0" and self.parser.should_keep_alive())
+        last = crowded or (self._ending is not None and self._ending.is_told)
+        stays = version != "1.0" and not last and self.parser.should_keep_alive()
+        self.cycle = Cycle(self, keep_alive=stays)
         if before is None or before.response_complete:
             self._start_asgi_task(self.cycle, self.app)
         else:
             # Pipelined: it waits for the answer before it.
             self.flow.pause_reading()
             self.pipeline.appendleft((self.cycle, self.app))
-
-    def _is_one_too_many(self) -> bool:
-        return self.limit_concurrency is not None and len(self.connections) > self.limit_concurrency
 
     def _head_without_upgrade(self) -> bytes:
         line = b"%s %s HTTP/%s" % (

@@ -33,12 +33,6 @@ _FIELDS: Final = (
 )
 
 
-def most_waiting(config: uvicorn.Config) -> int:
-    """Return how many requests may wait, by a configuration that says so, as ``WorkerConfig`` does."""
-    most: int = getattr(config, "max_waiting_requests", DEFAULT_WAITING)
-    return most
-
-
 class Turn:
     """The requests that have come in this turn of an event loop."""
 
@@ -57,6 +51,15 @@ class Turn:
 
     def _end(self) -> None:
         self._come = 0
+
+
+def turn_of(server: object, config: uvicorn.Config) -> Turn:
+    """Return the one turn of all connections of a server; how much it takes says a ``WorkerConfig``."""
+    turn: Turn | None = getattr(server, "turn", None)
+    if turn is None:
+        turn = Turn(getattr(config, "max_waiting_requests", DEFAULT_WAITING))
+        vars(server)["turn"] = turn
+    return turn
 
 
 async def refuse(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - an ASGI application

@@ -10,6 +10,7 @@ import contextlib
 import gc
 import multiprocessing
 import os
+import resource
 import signal
 import sys
 import threading
@@ -77,8 +78,17 @@ def end_with_parent() -> None:
     threading.Thread(target=wait, name="waits for the parent", daemon=True).start()
 
 
+def take_open_files() -> None:
+    """Take as many open files as this process may have: a shell often leaves it 1,024, each connection is one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # Not to be had is no reason not to serve.
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def serve(config: WorkerConfig) -> None:
     """Serve until a signal ends it. Exits with ``STARTUP_FAILURE`` (3) when the application does not start."""
+    take_open_files()
     if config.workers > 1:
         supervisor = Multiprocess(config, sockets=[config.bind_socket()])
         supervisor.run()
