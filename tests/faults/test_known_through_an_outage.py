@@ -154,6 +154,8 @@ async def test_paused_database_lets_nobody_hang(own_postgres: EmbeddedPostgres) 
         other = await system.register("Other")
         async with known(system) as callers:
             with paused(own_postgres):
+                # On a connection that was good, whose statement is broken off; those after it find none.
+                assert await status_within(callers.token(other), REQUEST_SECONDS + 0.2) == 503
                 for answer in (callers.token(), callers.document(), callers.token(), callers.document()):
                     assert await status_within(answer, 1.0) == 200
                 refused = [callers.token(other), callers.document(f"{PATH}/unknown"), callers.token(other)]
