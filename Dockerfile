@@ -7,8 +7,9 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_DEPS=1
 WORKDIR /source
 # The packages before the source, because they change less often. No pip in what is kept: no service needs one.
 COPY requirements.lock ./
+# A package stands in the first section that needs it: what builds needs some of the server's, too.
 RUN awk '/^# section: / {wanted = ($3 == "server")} wanted' requirements.lock >/server.lock \
- && awk '/^# section: / {wanted = ($3 == "build")} wanted' requirements.lock >/build.lock \
+ && awk '/^# section: / {wanted = ($3 ~ /^(server|build)$/)} wanted' requirements.lock >/build.lock \
  && python -m venv /build \
  && python -m venv --without-pip /opt/steelcut \
  && /build/bin/pip install --quiet --require-hashes --requirement /build.lock \
