@@ -8,8 +8,8 @@ WORKDIR /source
 # The packages before the source, because they change less often. No pip in what is kept: no service needs one.
 COPY requirements.lock ./
 # A package stands in the first section that needs it: what builds needs some of the server's, too.
-RUN awk '/^# section: / {wanted = ($3 == "server")} wanted' requirements.lock >/server.lock \
- && awk '/^# section: / {wanted = ($3 ~ /^(server|build)$/)} wanted' requirements.lock >/build.lock \
+RUN awk '/^# section: / {wanted = ($3 ~ /^(server|options)$/)} wanted' requirements.lock >/server.lock \
+ && awk '/^# section: / {wanted = ($3 ~ /^(server|options|build)$/)} wanted' requirements.lock >/build.lock \
  && python -m venv /build \
  && python -m venv --without-pip /opt/steelcut \
  && /build/bin/pip install --quiet --require-hashes --requirement /build.lock \

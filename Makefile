@@ -93,7 +93,7 @@ $(runnable): requirements.lock pyproject.toml
 	  echo "Steelcut needs Python 3.11 or newer, and $(PYTHON) is not. Try: make PYTHON=python3.13" >&2; exit 1; }
 	@test -e $@ || { echo "Making the environment in $(VENV): once, and half a minute."; \
 	  $(PYTHON) -m venv --clear $(environment) || { echo "On Debian: apt-get install python3-venv" >&2; exit 1; }; }
-	@awk '/^# section: / {wanted = ($$3 !~ /^(development|manual|peers)$$/)} wanted' requirements.lock >$(environment)/runnable.lock
+	@awk '/^# section: / {wanted = ($$3 !~ /^(options|development|manual|peers)$$/)} wanted' requirements.lock >$(environment)/runnable.lock
 	@$(pip) install --no-compile --no-deps --require-hashes --requirement $(environment)/runnable.lock
 	@$(pip) install --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -29,6 +29,7 @@ HEADER = """\
 """
 SECTIONS = {
     "server": "what both services and the command line run on",
+    "options": "what the image has beside it, to be turned on: Redis, traces",
     "embedded": "the PostgreSQL of `make run` and of the tests",
     "build": "what turns the source into a wheel",
     "development": "the tests and the checks",
@@ -84,6 +85,10 @@ def render(preferred: str) -> str:
     build_requires = "\n".join(project()["build-system"]["requires"])
     needed = {
         "server": resolve("pyproject.toml", "--extra", "server", constraints=everything),
+        "options": resolve(
+            *("pyproject.toml", "--extra", "server", "--extra", "redis", "--extra", "tracing"),
+            constraints=everything,
+        ),
         "embedded": resolve("pyproject.toml", "--extra", "embedded", constraints=everything),
         "build": resolve("-", constraints=everything, stdin=build_requires),
         "development": resolve("pyproject.toml", "--extra", "dev", constraints=everything),

@@ -1,6 +1,6 @@
 """Find a program that tests or benchmarks need, or bring Debian's package of it: no root, nothing installed.
 
-Usage: python tools/programs.py nginx | caddy | traefik | wrk
+Usage: python tools/programs.py nginx | caddy | traefik | wrk | promtool
 
 Prints the path of the program. What the machine has already is taken as it is. Otherwise apt-get, with lists and a
 cache of its own, brings the package and what it needs and the machine lacks; `make clean` takes it away again.
@@ -21,7 +21,15 @@ from typing import Final
 SECONDS: Final = 120
 # Programs for administrators are not on everybody's PATH.
 MORE_PLACES: Final = ("/usr/local/sbin", "/usr/sbin", "/sbin")
-VERSION_ARGUMENT: Final = {"nginx": "-v", "caddy": "version", "traefik": "version", "wrk": "-v"}
+VERSION_ARGUMENT: Final = {
+    "nginx": "-v",
+    "caddy": "version",
+    "traefik": "version",
+    "wrk": "-v",
+    "promtool": "--version",
+}
+# Where Debian's package has another name than the program.
+PACKAGE: Final = {"promtool": "prometheus"}
 # wrk takes the question for a mistake: it answers, adds how it is used, and exits with 1.
 VERSION_STATUS: Final = {"wrk": 1}
 NOT_IN_DEBIAN: Final = ("traefik",)
@@ -73,20 +81,20 @@ def find(name: str, *, bring: bool = True) -> Program:
     return _program(name, root)
 
 
-def _bring_once(package: str, root: Path) -> None:
+def _bring_once(name: str, root: Path) -> None:
     """Bring it, unless another process of the same test run has done so meanwhile."""
     root.parent.mkdir(parents=True, exist_ok=True)
-    with (root.parent / f"{package}.lock").open("w") as lock:
+    with (root.parent / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not root.is_dir():
-            _bring(package, root)
+            _bring(name, root)
 
 
-def _bring(package: str, root: Path) -> None:
-    """Unpack Debian's ``package`` and what it needs beyond this machine's packages into ``root``."""
+def _bring(name: str, root: Path) -> None:
+    """Unpack Debian's package of a program, and what it needs beyond this machine's packages, into ``root``."""
     for tool in ("apt-get", "dpkg-deb"):
         if shutil.which(tool) is None:
-            raise NotToBeHadError(f"{package} is not installed, and without {tool} it cannot be fetched")
+            raise NotToBeHadError(f"{name} is not installed, and without {tool} it cannot be fetched")
     with tempfile.TemporaryDirectory(dir=root.parent) as scratch:
         lists, cache, unpacked = (Path(scratch, name) for name in ("lists", "cache", "unpacked"))
         for folder in (lists / "partial", cache / "archives" / "partial", unpacked):
@@ -102,10 +110,11 @@ def _bring(package: str, root: Path) -> None:
         }
         apt = ["apt-get", "-qq", *(f"-o{name}={value}" for name, value in options.items())]
         _run([*apt, "update"])
+        package = PACKAGE.get(name, name)
         _run([*apt, "install", "--yes", "--download-only", "--no-install-recommends", package])
         for archive in sorted((cache / "archives").glob("*.deb")):
             _run(["dpkg-deb", "--extract", str(archive), str(unpacked)])
-        _program(package, unpacked).version()
+        _program(name, unpacked).version()
         # Whole or not at all, also when this process is ended in between.
         unpacked.rename(root)
 

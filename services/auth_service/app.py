@@ -24,6 +24,7 @@ from steelcut.service.api_docs import add_docs
 from steelcut.service.asgi import Application, ExactRoute
 from steelcut.service.health import add_health
 from steelcut.service.logs import Logger, make_logger
+from steelcut.service.observation import observed
 from steelcut.service.refusal import Refusal
 from steelcut.service.settings import load
 
@@ -40,13 +41,14 @@ def create_app(settings: AuthSettings | None = None, log: Logger | None = None) 
     log = log or make_logger("auth_service", settings.log_format)
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: Application) -> AsyncIterator[None]:
         try:
             async with open_process(settings, log) as process:
                 app.state.process = process
                 if process.admin_database is not None:
                     app.state.administration = _admin().open_administration(process, process.admin_database)
-                yield
+                with observed(app, process, settings, log, service="auth_service"):
+                    yield
         except Refusal as refusal:
             app.state.refusal = refusal
             raise

@@ -18,6 +18,7 @@ from cachetools import TTLCache
 
 from auth_service.queries import audit as queries
 from steelcut.errors import TemporarilyUnavailable
+from steelcut.service.counting import Durations
 
 if TYPE_CHECKING:
     from auth_service.grants import Grant
@@ -111,11 +112,25 @@ class AuditTrail:
         # Two flushes at once would write a batch twice, and then drop as many that nobody wrote.
         self._flushing = asyncio.Lock()
         self._noted: TTLCache[tuple[str, ...], None] = TTLCache(USAGE_KEYS, USAGE_SECONDS)
+        self.written = self.dropped = 0
+        # Of each batch.
+        self.write_seconds = Durations()
+
+    @property
+    def waiting(self) -> int:
+        """How many events wait to be written."""
+        return len(self._waiting)
+
+    def lag(self, now: float) -> float:
+        """Return for how long the oldest of them has waited, in seconds, at the Unix time ``now``."""
+        oldest = next(iter(self._waiting), None)
+        return 0.0 if oldest is None else max(0.0, now - oldest[0].timestamp())
 
     def add(self, event: TokenEvent) -> None:
         """Take an event: no await, no query."""
         if len(self._waiting) >= MAX_WAITING:
             self._dropped += 1
+            self.dropped += 1
             return
         at = datetime.fromtimestamp(event.at, UTC)
         self._waiting.append(_row(event, at))
@@ -146,7 +161,7 @@ class AuditTrail:
         # What comes meanwhile waits for the next time: a busy service would write without a pause, a few at once.
         left = len(self._waiting)
         while left:
-            batch = self._waiting[: min(left, MAX_BATCH)]
+            batch, began = self._waiting[: min(left, MAX_BATCH)], time.perf_counter()
             try:
                 async with self._database.connection() as connection, connection.transaction():
                     used = dict(self._used)
@@ -160,6 +175,8 @@ class AuditTrail:
                 return False
             # Only now: a flush that fails has lost nothing.
             del self._waiting[: len(batch)]
+            self.written += len(batch)
+            self.write_seconds.add(time.perf_counter() - began)
             self._used = {use: seen for use, seen in self._used.items() if used.get(use) != seen}
             left -= len(batch)
         if self._dropped:

@@ -95,7 +95,10 @@ async def authenticate(
     if secret_id is not None:
         return await _by_secret_of_ours(registry, caller, credentials, secret_id, now)
     if credentials.unverified_secret.startswith(f"{client_secrets.PREFIX}_"):
-        raise InvalidClient(f"one of our secrets, mistyped, for client {_shown(credentials.client_id)}")
+        raise InvalidClient(
+            f"one of our secrets, mistyped, for client {_shown(credentials.client_id)}",
+            kind="mistyped_secret",
+        )
     return await _by_imported_secret(registry, imported, caller, credentials, now)
 
 
@@ -142,9 +145,11 @@ async def _by_imported_secret(
 
 def _not_authenticated(client: Client | None, unverified_client_id: str) -> InvalidClient:
     if client is None:
-        return InvalidClient(f"unknown client {_shown(unverified_client_id)}")
+        return InvalidClient(f"unknown client {_shown(unverified_client_id)}", kind="unknown_client")
     client_id = client.client_id
-    return InvalidClient(f"wrong, revoked or expired secret for client {client_id}", client_id=client_id)
+    return InvalidClient(
+        f"wrong, revoked or expired secret for client {client_id}", client_id=client_id, kind="wrong_secret"
+    )
 
 
 def presented_credentials(authorization: Sequence[str], form: Form) -> Credentials:
@@ -156,7 +161,7 @@ def presented_credentials(authorization: Sequence[str], form: Form) -> Credentia
     body_id, body_secret = form.get("client_id"), form.get("client_secret")
     if not authorization:
         if body_id is None or body_secret is None:
-            raise InvalidClient("no credentials")
+            raise InvalidClient("no credentials", kind="no_credentials")
         return _checked(body_id, body_secret)
     if len(authorization) > 1:
         raise RepeatedAuthorization
@@ -172,7 +177,7 @@ def _basic(header: str) -> tuple[str, str]:
     """Split, then form-decode both halves (RFC 6749 §2.3.1; RFC 7617 §2)."""
     scheme, _, encoded = header.strip(" \t").partition(" ")
     if scheme.lower() != "basic":
-        raise InvalidClient("another scheme than Basic")
+        raise InvalidClient("another scheme than Basic", kind="no_credentials")
     try:
         decoded = binascii.a2b_base64(encoded.strip(" "), strict_mode=True).decode("ascii")
     except ValueError:
@@ -187,7 +192,7 @@ def _basic(header: str) -> tuple[str, str]:
 
 def _checked(client_id: str, secret: str) -> Credentials:
     if not client_id or not secret:
-        raise InvalidClient("empty client_id or client_secret")
+        raise InvalidClient("empty client_id or client_secret", kind="no_credentials")
     if CLIENT_ID.fullmatch(client_id) is None or _CLIENT_SECRET.fullmatch(secret) is None:
         raise MalformedCredentials
     return Credentials(client_id, secret)
@@ -195,9 +200,13 @@ def _checked(client_id: str, secret: str) -> Credentials:
 
 def _checked_life(client: Client, now: float) -> Client:
     if not client.enabled:
-        raise InvalidClient(f"client {client.client_id} is disabled", client_id=client.client_id)
+        raise InvalidClient(
+            f"client {client.client_id} is disabled", client_id=client.client_id, kind="disabled_client"
+        )
     if client.expires_at is not None and now >= client.expires_at:
-        raise InvalidClient(f"client {client.client_id} has expired", client_id=client.client_id)
+        raise InvalidClient(
+            f"client {client.client_id} has expired", client_id=client.client_id, kind="expired_client"
+        )
     return client
 
 

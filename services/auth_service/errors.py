@@ -110,9 +110,9 @@ class InvalidClient(OAuthError):
     status = 401
     extra_headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": 'Basic realm="token", charset="UTF-8"'}
 
-    def __init__(self, reason: str, *, client_id: str = "") -> None:
-        """Take the true ``reason``, for the log."""
-        super().__init__(reason)
+    def __init__(self, reason: str, *, client_id: str = "", kind: str = "") -> None:
+        """Take the true ``reason``, for the log, and its ``kind``, for counting."""
+        super().__init__(reason, kind=kind)
         self.client_id = client_id
 
 

@@ -13,6 +13,7 @@ import hmac
 import os
 import secrets
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -22,6 +23,7 @@ from cachetools import TTLCache
 
 from auth_service import foreign_hashes
 from steelcut.errors import TemporarilyUnavailable
+from steelcut.service.counting import Durations
 
 if TYPE_CHECKING:
     from auth_service.settings import AuthSettings
@@ -54,6 +56,18 @@ class ImportedSecrets:
         self._remembered: TTLCache[bytes, None] = TTLCache(remembered, remembered_seconds, timer=monotonic)
         self._key = secrets.token_bytes(32)
         self._decoys: Sequence[str] = ()
+        # Of each slow hash, waiting for a thread included.
+        self.hash_seconds = Durations()
+
+    @property
+    def in_flight(self) -> int:
+        """How many are computed or wait."""
+        return len(self._in_flight)
+
+    @property
+    def most_in_flight(self) -> int:
+        """How many may be computed or wait."""
+        return self._places
 
     @classmethod
     def by_settings(cls, settings: AuthSettings, monotonic: Callable[[], float]) -> ImportedSecrets:
@@ -86,7 +100,7 @@ class ImportedSecrets:
             loop = asyncio.get_running_loop()
             answer = loop.run_in_executor(self._pool, foreign_hashes.verify, unverified_secret, stored_hash)
             self._in_flight[digest] = answer
-            answer.add_done_callback(partial(self._answered, digest))
+            answer.add_done_callback(partial(self._answered, digest, time.perf_counter()))
         try:
             # Shielded: a caller who hangs up takes the answer from nobody else.
             return await asyncio.shield(answer)
@@ -125,7 +139,8 @@ class ImportedSecrets:
         self._remembered[digest] = None
         return True
 
-    def _answered(self, digest: bytes, answer: asyncio.Future[bool]) -> None:
+    def _answered(self, digest: bytes, began: float, answer: asyncio.Future[bool]) -> None:
+        self.hash_seconds.add(time.perf_counter() - began)
         del self._in_flight[digest]
         if not answer.cancelled() and answer.exception() is None and answer.result():
             self._remembered[digest] = None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import math
-from typing import TYPE_CHECKING, cast
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import asyncpg
 import orjson
@@ -26,6 +28,15 @@ if TYPE_CHECKING:
 _PUBLISHED = frozenset({"pending", "active", "retiring"})
 
 
+class PublishedKey(NamedTuple):
+    """What may be told of a key; ``created_at`` is Unix time in seconds."""
+
+    kid: str
+    algorithm: str
+    state: str
+    created_at: float
+
+
 class KeyRing:
     """Which key signs now, and the set that verifiers read (RFC 7517 §5)."""
 
@@ -37,6 +48,9 @@ class KeyRing:
         self._active: SigningKey | None = None
         self._noted: frozenset[str] = frozenset()
         self._refreshing = asyncio.Lock()
+        self.stored: Sequence[PublishedKey] = ()
+        # Unix time, in seconds.
+        self.refreshed_at = 0.0
         self.jwks = orjson.dumps({"keys": []})
 
     @property
@@ -63,6 +77,10 @@ class KeyRing:
             self._keys = keys
             self._active = keys[active] if active is not None else None
             self.jwks = orjson.dumps({"keys": [orjson.loads(key.public_jwk) for key in stored]})
+            self.stored = [
+                PublishedKey(key.kid, key.algorithm, key.state, key.created_at.timestamp()) for key in stored
+            ]
+            self.refreshed_at = time.time()
 
     async def _note(self, connection: Connection, kids: frozenset[str]) -> None:
         """Say how long what this process does with a key lasts, before it does it: rotation waits for that long."""

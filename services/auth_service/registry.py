@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from auth_service.queries import token as queries
 from steelcut.errors import TemporarilyUnavailable
 from steelcut.service.aged_cache import AgedCache
+from steelcut.service.counting import Durations
 from steelcut.service.postgres import PATIENCE_SECONDS, REQUEST_SECONDS
 
 if TYPE_CHECKING:
@@ -58,6 +59,18 @@ class Registry:
         self._wanted: list[_Wanted] = []
         self._waiting = 0
         self._reading: set[asyncio.Task[None]] = set()
+        # Of each statement that read clients.
+        self.read_seconds = Durations()
+
+    @property
+    def clients(self) -> AgedCache[str, Client]:
+        """The cache, for whoever counts."""
+        return self._clients
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for a client to be read."""
+        return self._waiting
 
     def cached(self, client_id: str) -> Client | None:
         """Return the client if it was read recently: no await, no query."""
@@ -107,8 +120,9 @@ class Registry:
     async def _read(self, wanted: Sequence[_Wanted]) -> None:
         changes = self._changes
         try:
-            async with self._database.connection(within=REQUEST_SECONDS) as connection:
-                clients = await queries.clients_by_id(connection, list({one.client_id for one in wanted}))
+            with self.read_seconds.timing():
+                async with self._database.connection(within=REQUEST_SECONDS) as connection:
+                    clients = await queries.clients_by_id(connection, list({one.client_id for one in wanted}))
         except Exception as fault:  # noqa: BLE001 - whatever it is, it is theirs who wait
             for _, found in wanted:
                 if not found.done():

@@ -259,6 +259,10 @@ class AuthSettings(ServingSettings, KeySettings, AuditSettings, LimitSettings):
     database_wait_seconds: float = Field(
         30.0, ge=0, description="How long a start waits for the database, in seconds"
     )
+    metrics_by_client: bool = Field(
+        default=False,
+        description="Whether the metrics count the tokens of each client, of 10,000 clients at most",
+    )
     host: str = Field("127.0.0.1", description="Address to listen on")
     port: int = Field(8000, ge=0, le=65_535, description="Port to listen on")
     log_format: LogFormat = Field("auto", description="`json`, `console`, or `auto`: console on a terminal")

@@ -23,6 +23,7 @@ from auth_service.limits.quotas import Quota
 from auth_service.master_key import MasterKey
 from auth_service.queries import token as queries
 from auth_service.registry import Registry
+from auth_service.token_counts import TokenCounts
 from auth_service.upkeep import keeping_up
 from steelcut.errors import TemporarilyUnavailable
 from steelcut.service.listen import listening
@@ -49,6 +50,7 @@ class Process:
     master_key: MasterKey
     key_ring: KeyRing
     audit: AuditTrail
+    tokens: TokenCounts
     # None where failures are not limited.
     guesses: Guesses | None = None
     # None where tokens are not counted.
@@ -100,6 +102,7 @@ async def open_process(settings: AuthSettings, log: Logger) -> AsyncIterator[Pro
             master_key=master_key,
             key_ring=KeyRing(master_key, settings.key_timing),
             audit=AuditTrail(database, log),
+            tokens=TokenCounts(by_client=settings.metrics_by_client),
             guesses=_guesses(settings, counters),
             quota=_quota(settings, counters),
         )

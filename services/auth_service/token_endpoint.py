@@ -5,6 +5,7 @@ Plain ASGI, without objects for the request and the answer: this path is walked 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_to_bytes
@@ -14,7 +15,7 @@ import orjson
 from auth_service.access_tokens import AccessToken, sign
 from auth_service.audit import TokenEvent
 from auth_service.client_authentication import Caller, authenticate
-from auth_service.errors import ParametersInUri
+from auth_service.errors import ParametersInUri, QuotaExceeded
 from auth_service.form import Form, read_form
 from auth_service.grants import Grant, grant_for
 from steelcut.errors import OAuthError
@@ -52,22 +53,30 @@ async def _issue(
     scope: Scope, receive: Receive, process: Process, now: float
 ) -> tuple[bytes, Sequence[tuple[bytes, bytes]]]:
     _refuse_secret_in_uri(scope["query_string"])
+    tokens, began = process.tokens, time.perf_counter()
     form = await read_form(values(scope, b"content-type"), receive)
+    read = time.perf_counter()
+    tokens.form_seconds.add(read - began)
     authorization = values(scope, b"authorization")
     address, guesses = _address(scope), process.guesses
     authenticated = await authenticate(
         process.registry, process.imported_secrets, Caller(guesses, address), authorization, form, now
     )
+    tokens.authenticate_seconds.add(time.perf_counter() - read)
     client, log = authenticated.client, scope["log"]
     if guesses is not None:
         guesses.succeeded(client.client_id, address, now)
     log["client_id"] = client.client_id
     if authenticated.stale:
         log["stale"] = True
+        tokens.stale += 1
     settings = process.settings
     grant = grant_for(client, form, settings.token_lifetime_seconds)
-    fields = () if process.quota is None else await _count(process.quota, client.client_id, log)
+    fields = () if process.quota is None else await _count(process, process.quota, log)
+    began = time.perf_counter()
     access_token = sign(grant, process.key_ring.active, issuer=settings.issuer, now=now)
+    tokens.sign_seconds.add(time.perf_counter() - began)
+    tokens.issued(grant, now)
     process.audit.add(
         TokenEvent(
             now,
@@ -89,10 +98,15 @@ async def _issue(
     return orjson.dumps(_content(access_token, grant, form)), fields
 
 
-async def _count(quota: Quota, client_id: str, log: dict[str, Any]) -> tuple[tuple[bytes, bytes], ...]:
-    over, fields = await quota.take(client_id)
+async def _count(process: Process, quota: Quota, log: dict[str, Any]) -> tuple[tuple[bytes, bytes], ...]:
+    try:
+        over, fields = await quota.take(log["client_id"])
+    except QuotaExceeded:
+        process.tokens.over_quota += 1
+        raise
     if over:
         log["over_quota"] = True
+        process.tokens.over_quota += 1
     return tuple((name.lower().encode(), value.encode()) for name, value in fields.items())
 
 

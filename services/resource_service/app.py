@@ -21,6 +21,7 @@ from steelcut.service.api_docs import add_docs
 from steelcut.service.asgi import Application
 from steelcut.service.health import add_health
 from steelcut.service.logs import Logger, make_logger
+from steelcut.service.observation import observed
 from steelcut.service.refusal import Refusal
 from steelcut.service.settings import load
 
@@ -37,11 +38,12 @@ def create_app(settings: ResourceSettings | None = None, log: Logger | None = No
     log = log or make_logger("resource_service", settings.log_format)
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: Application) -> AsyncIterator[None]:
         try:
             async with open_process(settings, log) as process:
                 app.state.process = process
-                yield
+                with observed(app, process, settings, log, service="resource_service"):
+                    yield
         except Refusal as refusal:
             app.state.refusal = refusal
             raise

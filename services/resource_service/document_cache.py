@@ -17,6 +17,7 @@ from resource_service import documents, queries
 from resource_service.errors import NotFound
 from steelcut.errors import TemporarilyUnavailable
 from steelcut.service.aged_cache import AgedCache
+from steelcut.service.counting import Durations
 from steelcut.service.postgres import PATIENCE_SECONDS, REQUEST_SECONDS
 
 if TYPE_CHECKING:
@@ -83,6 +84,15 @@ class DocumentCache:
             getsizeof=_size,
         )
         self._reading: dict[Name, asyncio.Task[ReadyDocument]] = {}
+        # Of each statement that read a document.
+        self.read_seconds = Durations()
+        # Answers by what was last known.
+        self.stale_answers = 0
+
+    @property
+    def documents(self) -> AgedCache[Name, ReadyDocument]:
+        """The cache, for whoever counts."""
+        return self._ready
 
     def ready(self, resource: str, key: str) -> ReadyDocument | None:
         """Return the document if it was read recently: no await, no query."""
@@ -102,6 +112,7 @@ class DocumentCache:
         name = (resource, key)
         known = self._ready.known(name)
         if known is not None and self._database.is_away():
+            self.stale_answers += 1
             return known, True
         try:
             async with asyncio.timeout(None if known is None else PATIENCE_SECONDS):
@@ -110,6 +121,7 @@ class DocumentCache:
             if known is None:
                 raise
             self._database.note_away()
+            self.stale_answers += 1
             return known, True
         if document.body is None and with_body and document.etag not in known_etags:
             # Too large to be kept, and so to be waited for together.
@@ -136,8 +148,9 @@ class DocumentCache:
         return await asyncio.shield(task)
 
     async def _read_to_keep(self, name: Name) -> ReadyDocument:
-        async with self._database.connection(within=REQUEST_SECONDS) as connection:
-            found = await queries.document_up_to(connection, *name, max_bytes=self._largest)
+        with self.read_seconds.timing():
+            async with self._database.connection(within=REQUEST_SECONDS) as connection:
+                found = await queries.document_up_to(connection, *name, max_bytes=self._largest)
         if found is None:
             raise NotFound("no such document")
         return ReadyDocument.of(found)
@@ -157,10 +170,11 @@ class DocumentCache:
     async def _read(
         self, resource: str, key: str, *, with_body: bool, known_etags: Sequence[str]
     ) -> ReadyDocument:
-        async with self._database.connection(within=REQUEST_SECONDS) as connection:
-            found = await documents.read(
-                connection, resource, key, with_body=with_body, known_etags=known_etags
-            )
+        with self.read_seconds.timing():
+            async with self._database.connection(within=REQUEST_SECONDS) as connection:
+                found = await documents.read(
+                    connection, resource, key, with_body=with_body, known_etags=known_etags
+                )
         return ReadyDocument.of(found)
 
 

@@ -61,6 +61,8 @@ class Demand:
 class ForwardAuthRoute(BaseRoute):
     """The route of ``/verify``, and of nothing below it."""
 
+    name = "verify"
+
     def __init__(self, settings: ResourceSettings) -> None:
         """Read queries by ``settings``: each is read once, as the proxies send few and always the same."""
         self._demand = lru_cache(MAX_DEMANDS)(lambda query: read_demand(query, settings))

@@ -17,6 +17,7 @@ from resource_service.document_cache import DocumentCache
 from steelcut.errors import TemporarilyUnavailable
 from steelcut.guard import Guard
 from steelcut.jwks import KeySource
+from steelcut.service.counting import Durations
 from steelcut.service.listen import listening
 from steelcut.service.postgres import Database
 from steelcut.service.refusal import Refusal
@@ -48,6 +49,8 @@ class Process:
     guard: Callable[[str], Guard]
     # Each document on its way is in memory until it is stored.
     uploads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_UPLOADS))
+    # Of the guard, at each request for a document.
+    guard_seconds: Durations = field(default_factory=Durations)
 
 
 @contextlib.asynccontextmanager

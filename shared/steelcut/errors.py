@@ -6,10 +6,12 @@ RFC 6750 §3.1); the operator gets ``reason``, which may name the true cause and
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Final
 
 RETRY_AFTER_SECONDS = 1
+_CAPITAL: Final = re.compile(r"(?<!^)(?=[A-Z])")
 
 
 class OAuthError(Exception):
@@ -23,12 +25,23 @@ class OAuthError(Exception):
     description: ClassVar[str]
     status: ClassVar[int] = 400
     extra_headers: ClassVar[Mapping[str, str]] = {}
+    # What operators count it as: one of few names, with nothing of the request in it. The class's own, in snake case,
+    # unless an instance is told to be another.
+    kind: str = ""
 
-    def __init__(self, reason: str = "", *, headers: Mapping[str, str] | None = None) -> None:
-        """Take the true ``reason``, for the log, and the ``headers`` only this instance knows."""
+    def __init_subclass__(cls) -> None:
+        """Derive the kind of a class from its name."""
+        super().__init_subclass__()
+        if "kind" not in vars(cls):
+            cls.kind = _CAPITAL.sub("_", cls.__name__).lower()
+
+    def __init__(self, reason: str = "", *, headers: Mapping[str, str] | None = None, kind: str = "") -> None:
+        """Take the true ``reason``, for the log, the ``headers`` only this instance knows, and its ``kind``."""
         super().__init__(reason or self.description)
         self.reason: str = reason or type(self).__name__
         self._headers = headers or {}
+        if kind:
+            self.kind = kind
 
     def headers(self) -> dict[str, str]:
         """Return the headers that belong to this answer, besides the content's own."""

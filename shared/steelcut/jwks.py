@@ -98,6 +98,9 @@ class KeySource:
         self._clock = clock
         self._report = report or self._log
         self._failure = "never fetched"
+        self._fetched_at: float | None = None
+        # How often a fetch brought nothing.
+        self.failed_fetches: int = 0
         self._refresh_at = self._fresh_until = self._retry_at = self._unknown_kid_at = float("-inf")
         self._fetch: _Fetch | None = None
         # Reentrant, because a flight is flown on the spot when no thread can be had.
@@ -126,6 +129,10 @@ class KeySource:
         """Say what ``ready`` says, on asyncio or trio."""
         await run_async(self.steps(None))
         return bool(self.known)
+
+    def age(self) -> float | None:
+        """Return how long ago the keys were fetched, in seconds; None when they never were."""
+        return None if self._fetched_at is None else self._clock() - self._fetched_at
 
     def is_due(self) -> bool:
         """Say whether ``steps`` have anything to do for known keys; cheap enough to ask at every request."""
@@ -209,10 +216,12 @@ class KeySource:
             now = self._clock()
             if keys is None:
                 self._failure = failure
+                self.failed_fetches += 1
                 self._retry_at = self._refresh_at = now + FAILURE_COOLDOWN_SECONDS
             else:
                 if keys != self.known:
                     self.known = keys
+                self._fetched_at = now
                 self._fresh_until = now + seconds
                 self._refresh_at = now + seconds * EARLY_REFRESH
             # By the fetch alone: who is refused later must not push the moment further away.

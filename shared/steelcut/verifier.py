@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from steelcut.claims import Claims, numeric_date, read_claims, shown, text
 from steelcut.errors import InvalidToken
@@ -54,6 +54,15 @@ class _Verified:
     kid: str
     known: Mapping[str, VerificationKey]
     ends_at: float
+
+
+class CacheInfo(NamedTuple):
+    """How often a token was remembered, and how often not; how many may be, and are."""
+
+    hits: int
+    misses: int
+    maxsize: int
+    currsize: int
 
 
 class Verifier:
@@ -118,6 +127,11 @@ class Verifier:
         self._clock = clock
         self._cache_size = cache_size
         self._remembered: OrderedDict[bytes, _Verified] = OrderedDict()
+        self._hits = self._misses = 0
+
+    def cache_info(self) -> CacheInfo:
+        """Tell how often a token was remembered, as the caches of ``functools`` do."""
+        return CacheInfo(self._hits, self._misses, self._cache_size, len(self._remembered))
 
     @property
     def issuers(self) -> tuple[str, ...]:
@@ -172,9 +186,11 @@ class Verifier:
             self._remembered.move_to_end(digest)
         except KeyError:  # forgotten meanwhile, by another thread
             return None
+        self._hits += 1
         return verified
 
     def _steps(self, token: bytes, digest: bytes) -> Steps[_Verified]:
+        self._misses += 1
         remembered = self._remembered.get(digest)
         if remembered is not None:
             yield from remembered.trust.keys.steps(remembered.kid)
@@ -202,7 +218,7 @@ class Verifier:
         known = trust.keys.known
         key = _key(known, kid, algorithm, trust.issuer)
         if not key.verify(token[: len(header) + 1 + len(payload)], _decode(signature, "signature")):
-            raise InvalidToken("the signature is wrong")
+            raise InvalidToken("the signature is wrong", kind="wrong_signature")
         claims = read_claims(unverified_claims, trust.issuer.profile)
         self._check_times(claims)
         return _Verified(claims, trust, kid, known, claims.expires_at + self._leeway)
@@ -211,27 +227,27 @@ class Verifier:
         """Choose who is to vouch for a token: it names its issuer itself, whose key alone can confirm that."""
         trust = self._trusts.get(unverified_issuer)
         if trust is None:
-            raise InvalidToken(f"of another issuer: {shown(unverified_issuer)}")
+            raise InvalidToken(f"of another issuer: {shown(unverified_issuer)}", kind="other_issuer")
         return trust
 
     def _check_times(self, claims: Claims) -> None:
         """RFC 7519 §4.1.4 to §4.1.6."""
         now = self._clock()
         if now >= claims.expires_at + self._leeway:
-            raise InvalidToken("expired")
+            raise InvalidToken("expired", kind="expired_token")
         if claims.issued_at > now + self._leeway:
-            raise InvalidToken("issued in the future")
+            raise InvalidToken("issued in the future", kind="future_token")
         if claims.expires_at <= claims.issued_at:
             raise InvalidToken("expires before it was issued")
         if "nbf" in claims.raw and numeric_date(claims.raw, "nbf") > now + self._leeway:
-            raise InvalidToken("not valid yet")
+            raise InvalidToken("not valid yet", kind="future_token")
 
     def _admit(self, verified: _Verified, digest: bytes, audience: str | None) -> Claims:
         """Check what may be otherwise at the next call with the same token."""
         claims = verified.claims
         if self._clock() >= verified.ends_at:
             self._remembered.pop(digest, None)
-            raise InvalidToken("expired")
+            raise InvalidToken("expired", kind="expired_token")
         if verified.trust.audiences:
             meant = not verified.trust.audiences.isdisjoint(claims.audience)
         else:
@@ -241,7 +257,7 @@ class Verifier:
                 raise ValueError("this verifier has no audience of its own: each call must name one")
             meant = audience in claims.audience
         if not meant:
-            raise InvalidToken(f"for another audience: {shown(claims.audience[0])}")
+            raise InvalidToken(f"for another audience: {shown(claims.audience[0])}", kind="other_audience")
         if self._further_check is not None:
             _ask(self._further_check, claims)
         return claims
@@ -268,7 +284,7 @@ def _key(
 ) -> VerificationKey:
     key = known.get(kid)
     if key is None:
-        raise InvalidToken(f"no such key: {shown(kid)}")
+        raise InvalidToken(f"no such key: {shown(kid)}", kind="unknown_key")
     if algorithm != key.algorithm:
         raise InvalidToken(f"alg {shown(algorithm)} with a key for {key.algorithm}")
     if key.algorithm not in issuer.algorithms:

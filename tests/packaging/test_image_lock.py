@@ -41,6 +41,12 @@ def test_what_builds_the_wheel_has_all_it_needs() -> None:
     assert needed({"hatchling"}) <= taken("build")
 
 
+@pytest.mark.parametrize("package", ["redis", "opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http"])
+def test_what_can_be_turned_on_is_in_the_image(package: str) -> None:
+    """With all that it needs: a setting that the image cannot follow would be found out in production."""
+    assert needed({package}) <= taken("server")
+
+
 @pytest.mark.parametrize("program", ["pytest", "mypy", "hatchling"])
 def test_the_image_runs_without_what_only_builds_and_tests(program: str) -> None:
     """What the server does not need is not in it."""

@@ -32,6 +32,7 @@ from resource_service.app import create_app as create_resource_app
 from resource_service.settings import ResourceSettings
 from steelcut.service.aged_cache import AgedCache
 from steelcut.service.connecting import connect
+from steelcut.service.counting import Connections
 from steelcut.service.http_protocol import HttpProtocol
 from steelcut.service.logs import make_logger
 from steelcut.service.overload import DEFAULT_WAITING
@@ -254,6 +255,9 @@ async def serving(
     )
     # As WorkerConfig has it, which would settle the garbage collector of the tests as well.
     config.max_waiting_requests = max_waiting_requests  # type: ignore[attr-defined]
+    config.counted_connections = Connections()  # type: ignore[attr-defined]
+    if isinstance(app, FastAPI):
+        app.state.connections = config.counted_connections  # type: ignore[attr-defined]
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:

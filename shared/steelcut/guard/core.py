@@ -126,7 +126,8 @@ class Guard:
         value = challenge(
             refusal, sufficient(scopes, any_of), resource_metadata=self.metadata_url, realm=self.audience
         )
-        return type(refusal)(refusal.reason, headers={**refusal.headers(), "WWW-Authenticate": value})
+        headers = {**refusal.headers(), "WWW-Authenticate": value}
+        return type(refusal)(refusal.reason, headers=headers, kind=refusal.kind)
 
     def __call__(self, *scopes: str, any_of: Sequence[str] = ()) -> Dependency:
         """Return a dependency of FastAPI that gives the ``Claims`` of a request: ``Depends(guard("read"))``.

@@ -42,6 +42,18 @@ class AgedCache(Generic[K, V]):
         self._stale_seconds: Final = stale_seconds
         self._monotonic: Final = monotonic
         self._doubted_at = -math.inf
+        # How often ``fresh`` had an answer, and how often not.
+        self.hits = self.misses = 0
+
+    @property
+    def size(self) -> float:
+        """How much is kept, as ``getsizeof`` says."""
+        return self._kept.currsize
+
+    @property
+    def most(self) -> float:
+        """How much may be kept."""
+        return self._kept.maxsize
 
     def __contains__(self, key: object) -> bool:
         """Say whether it is kept, however old."""
@@ -52,9 +64,12 @@ class AgedCache(Generic[K, V]):
         try:
             value, read_at = self._kept[key]
         except KeyError:
+            self.misses += 1
             return None
         if read_at > self._doubted_at and self._monotonic() - read_at < self._fresh_seconds:
+            self.hits += 1
             return value  # type: ignore[no-any-return] # as it was put
+        self.misses += 1
         return None
 
     def known(self, key: K) -> V | None:

@@ -19,6 +19,8 @@ from starlette.routing import BaseRoute, Match
 
 from steelcut.errors import OAuthError
 from steelcut.service.callers import TrustedProxies, parse_networks
+from steelcut.service.counting import REFUSED_FOR, Outcome
+from steelcut.service.observation import Watch
 from steelcut.service.overload import OVERLOADED, refuse
 
 if TYPE_CHECKING:
@@ -64,6 +66,7 @@ class ExactRoute(BaseRoute):
         """Serve ``method`` at ``path``."""
         self.path = path
         self.endpoint = endpoint
+        self.name = path.rpartition("/")[2]
         self.place = (method, path)
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
@@ -90,9 +93,10 @@ class Application(FastAPI):
     def serve_first(self, routes: Sequence[BaseRoute], log: Logger) -> None:
         """Serve what matches one of ``routes`` fully by itself, within a boundary of its own."""
         # Where nothing has to be matched, nothing is: an exact route is found as what it is.
-        self._exact = {route.place: route.endpoint for route in routes if isinstance(route, ExactRoute)}
+        self._exact = {route.place: route for route in routes if isinstance(route, ExactRoute)}
         self._first = tuple(route for route in routes if not isinstance(route, ExactRoute))
-        self._boundary = RequestBoundary(self, log)
+        self.watch = Watch()
+        self._boundary = RequestBoundary(self, log, self.watch)
         self._proxies: TrustedProxies | None = None
 
     def trust(self, proxies: str) -> None:
@@ -104,21 +108,21 @@ class Application(FastAPI):
         """Serve one request, or the lifespan."""
         if scope["type"] == "http":
             if OVERLOADED in scope and scope["path"] not in QUIET_PATHS:
-                await self._boundary.serve(refuse, scope, receive, send)
+                await self._boundary.serve(refuse, scope, receive, send, OVERLOADED)
                 return
             if self._proxies is not None:
                 self._proxies.tell_caller(scope)
-            endpoint = self._exact.get((scope["method"], scope["path"]))
-            if endpoint is not None:
+            exact = self._exact.get((scope["method"], scope["path"]))
+            if exact is not None:
                 scope["app"] = self
-                await self._boundary.serve(endpoint, scope, receive, send)
+                await self._boundary.serve(exact.endpoint, scope, receive, send, exact.name)
                 return
             for route in self._first:
                 match, more = route.matches(scope)
                 if match is Match.FULL:
                     scope["app"] = self
                     scope.update(more)
-                    await self._boundary.serve(route.handle, scope, receive, send)
+                    await self._boundary.serve(route.handle, scope, receive, send, route_name(route))
                     return
         await super().__call__(scope, receive, send)
 
@@ -130,10 +134,11 @@ class RequestBoundary:
     know to ``scope["log"]``, a dict that becomes the fields of the line.
     """
 
-    def __init__(self, app: ASGIApp, log: Logger) -> None:
-        """Wrap ``app`` and write one line per request to ``log``."""
+    def __init__(self, app: ASGIApp, log: Logger, watch: Watch) -> None:
+        """Wrap ``app``, write one line per request to ``log``, and let ``watch`` see them."""
         self._app = app
         self._log = log
+        self._watch = watch
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request (or the lifespan) of the wrapped application."""
@@ -145,14 +150,21 @@ class RequestBoundary:
             return
         await self.serve(self._app, scope, receive, send)
 
-    async def serve(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request by ``app``, which may raise an ``OAuthError`` or ``HTTPException`` before it answers."""
+    async def serve(
+        self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, route: str | None = None
+    ) -> None:
+        """Serve one request by ``app``, which may raise an ``OAuthError`` or ``HTTPException`` before it answers.
+
+        ``route`` is the name under which it is counted; without one it is that of what answered.
+        """
         started = time.perf_counter()
         trace_id = secrets.token_hex(16)
         header = (_TRACE_FIELD, trace_id.encode())
         fields: dict[str, Any] = {"trace_id": trace_id}
         scope["log"] = fields
         status = 0
+        begin = self._watch.begin_span
+        span = None if begin is None else begin(scope, fields)
 
         async def send_traced(message: Message) -> None:
             nonlocal status
@@ -173,16 +185,23 @@ class RequestBoundary:
                 answer = await render_http_error(Request(scope), error)
             else:
                 self._log.error("unexpected error", **fields, exc_info=error)
+                scope[REFUSED_FOR] = "unexpected_error"
                 answer = JSONBytes(_INTERNAL_ERROR, 500, NO_STORE)
             if not status:
                 await answer(scope, receive, send_traced)
+        seconds = time.perf_counter() - started
+        method, route = scope["method"], route or _answered_by(scope)
+        kind = scope.get(REFUSED_FOR, "")
+        self._watch.requests.add(route, method, status, kind, seconds)
+        if span is not None:
+            span.end(Outcome(route, method, status, kind), fields)
         if scope["path"] in QUIET_PATHS:
             return
-        fields["method"] = scope["method"]
+        fields["method"] = method
         # The path only: a query string may carry what should not be kept.
         fields["path"] = scope["path"]
         fields["status"] = status
-        fields["seconds"] = round(time.perf_counter() - started, 6)
+        fields["seconds"] = round(seconds, 6)
         self._log.info("request", **fields)
 
 
@@ -193,7 +212,7 @@ def install(app: Application, log: Logger, *, first: Sequence[BaseRoute], proxie
     """
     app.serve_first(first, log)
     app.trust(proxies)
-    app.add_middleware(RequestBoundary, log=log)
+    app.add_middleware(RequestBoundary, log=log, watch=app.watch)
     app.add_exception_handler(OAuthError, render_oauth_error)
     app.add_exception_handler(HTTPException, render_http_error)
 
@@ -202,6 +221,7 @@ async def render_oauth_error(request: Request, error: Exception) -> Response:
     """Answer with the wire side of an ``OAuthError``; its reason goes to the log alone (RFC 6749 §5.2)."""
     assert isinstance(error, OAuthError)  # noqa: S101 - what it is registered for
     request.scope["log"].update(error=error.error, reason=error.reason)
+    request.scope[REFUSED_FOR] = error.kind
     return JSONBytes(error.body(), error.status, {**NO_STORE, **error.headers()})
 
 
@@ -211,8 +231,21 @@ async def render_http_error(request: Request, error: Exception) -> Response:
     status = error.status_code
     name = _NAMES.get(status, "invalid_request")
     request.scope["log"].update(error=name, reason=f"HTTP {status}")
+    request.scope[REFUSED_FOR] = name
     body = {"error": name, "error_description": _SENTENCES.get(status, "The request cannot be served.")}
     return JSONBytes(body, status, {**NO_STORE, **(error.headers or {})})
+
+
+def route_name(route: BaseRoute) -> str:
+    """Return the name under which the requests of a route are counted."""
+    name: str = getattr(route, "name", None) or type(route).__name__
+    return name
+
+
+def _answered_by(scope: Scope) -> str:
+    # What a router found, if it found anything: a name of ours, whatever the path was.
+    endpoint = scope.get("endpoint")
+    return "none" if endpoint is None else getattr(endpoint, "__name__", type(endpoint).__name__)
 
 
 def _sentence_for_refusal(scope: Scope, send: Send) -> Send:

@@ -24,6 +24,7 @@ from urllib.parse import unquote
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from steelcut.service.counting import Connections
 from steelcut.service.http_answer import Cycle, EndedByProtocol
 from steelcut.service.http_refusal import RefusedError, refusal_of
 from steelcut.service.overload import OVERLOADED, turn_of
@@ -79,15 +80,18 @@ class HttpProtocol(HttpToolsProtocol):
         # Whether the process is about to end, where somebody says so.
         self._ending: Ending | None = getattr(self.config, "ending", None)
         self._turn = turn_of(self.server_state, self.config)
+        self._counted: Connections = getattr(self.config, "counted_connections", None) or Connections()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         """Begin to wait for a head."""
         super().connection_made(transport)
+        self._counted.open += 1
         self._head_timer = self.loop.call_later(HEAD_SECONDS, self._head_is_late)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the timers."""
         self._ended = True
+        self._counted.open -= 1
         for timer in (self._head_timer, self._linger_timer, self._idle_timer):
             if timer is not None:
                 timer.cancel()
@@ -310,6 +314,7 @@ class HttpProtocol(HttpToolsProtocol):
     def _refuse(self, status: int, sentence: str) -> None:
         """Answer what never became a request, or whose content broke off, and end the connection."""
         self._ended = True
+        self._counted.refused[status] += 1
         trace_id = secrets.token_hex(16)
         self.logger.warning("refused before it was served: %d, %s (trace id %s)", status, sentence, trace_id)
         if self._in_head and self._is_answering():

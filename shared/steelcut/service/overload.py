@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from steelcut.errors import TemporarilyUnavailable
+from steelcut.service.counting import REFUSED_FOR
 
 if TYPE_CHECKING:
     import uvicorn
@@ -65,5 +66,6 @@ def turn_of(server: object, config: uvicorn.Config) -> Turn:
 async def refuse(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - an ASGI application
     """Answer 503 with Retry-After, by what was made before: refusing must cost less than serving."""
     scope["log"].update(error=_REFUSAL.error, reason=_REFUSAL.reason)
+    scope[REFUSED_FOR] = OVERLOADED
     await send({"type": "http.response.start", "status": _REFUSAL.status, "headers": _FIELDS})
     await send({"type": "http.response.body", "body": _CONTENT})

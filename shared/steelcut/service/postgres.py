@@ -62,6 +62,28 @@ class Database:
         self._pool = pool
         self._away_until = -math.inf
         self._answered_at = time.monotonic()
+        # How often it did not answer, or not in time.
+        self.faults = 0
+
+    @property
+    def lent(self) -> int:
+        """How many connections somebody has now."""
+        return self._pool.get_size() - self._pool.get_idle_size()
+
+    @property
+    def idle(self) -> int:
+        """How many connections wait for somebody."""
+        return self._pool.get_idle_size()
+
+    @property
+    def most(self) -> int:
+        """How many connections there may be."""
+        return self._pool.get_max_size()
+
+    @property
+    def answered_at(self) -> float:
+        """When it last answered, as Unix time in seconds."""
+        return time.time() - (time.monotonic() - self._answered_at)
 
     @classmethod
     async def open(
@@ -128,6 +150,7 @@ class Database:
                 yield connection
             self._answered_at = time.monotonic()
         except (TemporarilyUnavailable, *_FAULTS) as fault:
+            self.faults += 1
             if within is not None:
                 # Not for what is done behind the requests: a full disk hinders who writes, and no reader.
                 self.note_away()

@@ -113,6 +113,19 @@ class ServingSettings(ServiceSettings):
             "answer; in seconds"
         ),
     )
+    metrics_port: int | None = Field(
+        None,
+        ge=0,
+        le=65_535,
+        description="Optional: port of the metrics for Prometheus; several processes take those that follow it, too",
+    )
+    metrics_host: str = Field(
+        "127.0.0.1", description="Address on which the metrics are to be had, by anybody"
+    )
+    tracing: bool = Field(
+        default=False,
+        description="Whether spans go to OpenTelemetry (extra `tracing`); its own variables say where, and how many",
+    )
     workers: int = Field(
         1,
         ge=1,

@@ -21,6 +21,7 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.lifespan.on import LifespanOn
 from uvicorn.supervisors import Multiprocess
 
+from steelcut.service.counting import Connections
 from steelcut.service.ending import Ending
 from steelcut.service.overload import DEFAULT_WAITING
 
@@ -42,6 +43,7 @@ class WorkerConfig(uvicorn.Config):
         super().__init__(*arguments, **options)
         self.max_waiting_requests = max_waiting_requests
         self.ending = Ending(drain_seconds)
+        self.counted_connections = Connections()
 
     def load(self) -> None:
         """Load the application, to be started by ``WorkerLifespan``."""
@@ -55,10 +57,12 @@ class WorkerLifespan(LifespanOn):
     async def startup(self) -> None:
         """Start the application; then settle what the garbage collector is to look at."""
         end_with_parent()
+        config: WorkerConfig = self.config  # type: ignore[assignment] # it was made by one
+        config.loaded_app.state.connections = config.counted_connections
         await super().startup()
         if not self.should_exit:
-            self.config.loaded_app.state.ending = self.config.ending  # type: ignore[attr-defined] # a WorkerConfig
-            self.config.ending.tell_first()  # type: ignore[attr-defined] # a WorkerConfig
+            config.loaded_app.state.ending = config.ending
+            config.ending.tell_first()
         gc.collect()
         # All that lives until the end: looking through it again and again took time, in pauses.
         gc.freeze()

@@ -1,0 +1,204 @@
+"""What a process has counted, for Prometheus: on a port of its own, which nobody sees but who is meant to.
+
+A thread of prometheus-client's answers, so that a process whose event loop is stuck still tells. Imported only where
+metrics are wanted. Names and units are those of Prometheus (base units, ``_total``, ``_seconds``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client import (
+    CollectorRegistry,
+    GCCollector,
+    PlatformCollector,
+    ProcessCollector,
+    start_http_server,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import Collector
+
+from steelcut.service.counting import BOUNDS, Durations
+from steelcut.service.refusal import Refusal
+
+if TYPE_CHECKING:
+    from threading import Thread
+    from wsgiref.simple_server import WSGIServer
+
+    from prometheus_client.metrics_core import Metric
+
+    from steelcut.service.counting import Connections, Requests
+    from steelcut.service.logs import Logger
+    from steelcut.service.postgres import Database
+    from steelcut.service.settings import ServingSettings
+
+# What there is to tell now.
+Families = Callable[[], "Iterable[Metric]"]
+Labels = tuple[str, ...]
+PREFIX: Final = "steelcut_"
+
+
+def counter(name: str, meaning: str, labels: Labels, values: Mapping[Labels, float]) -> CounterMetricFamily:
+    """Return what only grows; ``_total`` is added to its name."""
+    family = CounterMetricFamily(PREFIX + name, meaning, labels=labels)
+    for key, value in values.items():
+        family.add_metric(key, value)
+    return family
+
+
+def gauge(name: str, meaning: str, labels: Labels, values: Mapping[Labels, float]) -> GaugeMetricFamily:
+    """Return what goes up and down."""
+    family = GaugeMetricFamily(PREFIX + name, meaning, labels=labels)
+    for key, value in values.items():
+        family.add_metric(key, value)
+    return family
+
+
+def one(value: float) -> Mapping[Labels, float]:
+    """Return the values of a family without labels."""
+    return {(): value}
+
+
+def histogram(name: str, meaning: str, label: str, values: Mapping[str, Durations]) -> HistogramMetricFamily:
+    """Return durations in seconds by one label."""
+    family = HistogramMetricFamily(f"{PREFIX}{name}_seconds", meaning, labels=(label,))
+    for key, durations in values.items():
+        counts, total, reached = list(durations.counts), durations.total, 0
+        buckets = []
+        for bound, count in zip((*BOUNDS, math.inf), counts, strict=True):
+            reached += count
+            buckets.append(("+Inf" if math.isinf(bound) else repr(bound), reached))
+        family.add_metric((key,), buckets, total)
+    return family
+
+
+def of_requests(requests: Requests, connections: Connections) -> Iterator[Metric]:
+    """Tell what every service has: its requests, and the connections that they come on."""
+    durations = requests.durations()
+    routes: defaultdict[str, list[Durations]] = defaultdict(list)
+    for outcome, taken in durations.items():
+        routes[outcome.route].append(taken)
+    yield counter(
+        "http_requests",
+        "Requests answered, by route, method, status, and what they were refused for",
+        ("route", "method", "status", "reason"),
+        {
+            (outcome.route, outcome.method, str(outcome.status), outcome.kind): taken.count
+            for outcome, taken in durations.items()
+        },
+    )
+    yield histogram(
+        "http_request_duration",
+        "From the head of a request to the end of its answer",
+        "route",
+        {route: Durations.of(taken) for route, taken in routes.items()},
+    )
+    yield gauge("http_connections", "Open connections of callers", (), one(connections.open))
+    yield counter(
+        "http_refused",
+        "What was refused before it was a request: malformed, too large, too slow",
+        ("status",),
+        {(str(status),): count for status, count in dict(connections.refused).items()},
+    )
+
+
+def of_databases(databases: Mapping[str, Database | None]) -> Iterator[Metric]:
+    """Tell about the pools, by their names."""
+    pools = {name: database for name, database in databases.items() if database is not None}
+    yield gauge(
+        "database_connections",
+        "Connections to PostgreSQL, by pool and whether they are lent",
+        ("pool", "state"),
+        {
+            (name, state): count
+            for name, database in pools.items()
+            for state, count in (("lent", database.lent), ("idle", database.idle))
+        },
+    )
+    yield gauge(
+        "database_connections_max",
+        "How many connections a pool may have",
+        ("pool",),
+        {(name,): database.most for name, database in pools.items()},
+    )
+    yield counter(
+        "database_faults",
+        "Times that PostgreSQL did not answer, or not in time",
+        ("pool",),
+        {(name,): database.faults for name, database in pools.items()},
+    )
+    yield gauge(
+        "database_last_answer_timestamp_seconds",
+        "When PostgreSQL last answered, as Unix time",
+        ("pool",),
+        {(name,): database.answered_at for name, database in pools.items()},
+    )
+
+
+def cache(name: str, what: str, *, hits: int, misses: int, size: float, most: float) -> Iterator[Metric]:
+    """Tell about a cache: how often it had what was asked for, and how full it is."""
+    yield counter(
+        f"{name}_cache_requests",
+        f"Questions to the cache of {what}, by whether it had a fresh answer",
+        ("result",),
+        {("hit",): hits, ("miss",): misses},
+    )
+    yield gauge(f"{name}_cache_size", f"What is in the cache of {what}", (), one(size))
+    yield gauge(f"{name}_cache_size_max", f"What the cache of {what} may hold", (), one(most))
+
+
+class _Everything(Collector):
+    def __init__(self, service: str, families: Families) -> None:
+        self._service = service
+        self._families = families
+
+    def collect(self) -> Iterator[Metric]:
+        yield gauge(
+            "build_info",
+            "The version of Steelcut, as a label of the value 1",
+            ("service", "version"),
+            {(self._service, version("steelcut")): 1},
+        )
+        yield from self._families()
+
+
+@contextlib.contextmanager
+def exposed(settings: ServingSettings, service: str, families: Families, log: Logger) -> Iterator[None]:
+    """Serve ``families`` at ``/metrics`` for as long as the block lasts, with what is known of the process itself.
+
+    Several processes take the ports after that of the setting, each the first that is free; so one that is replaced is
+    found where the one before it was. Raises ``Refusal`` when there is none.
+    """
+    registry = CollectorRegistry(auto_describe=False)
+    for of_the_process in (ProcessCollector, PlatformCollector, GCCollector):
+        of_the_process(registry=registry)
+    registry.register(_Everything(service, families))
+    server, thread = _listen(settings, registry)
+    log.info("metrics are served", host=settings.metrics_host, port=server.server_port)
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _listen(settings: ServingSettings, registry: CollectorRegistry) -> tuple[WSGIServer, Thread]:
+    first = settings.metrics_port
+    assert first is not None  # noqa: S101 - what this is called for
+    for port in range(first, first + (settings.workers if first else 1)):
+        try:
+            return start_http_server(port, settings.metrics_host, registry)
+        except OSError as fault:
+            if fault.errno != errno.EADDRINUSE:
+                raise Refusal(
+                    f"Metrics cannot be served at {settings.metrics_host}:{port}: {fault.strerror}."
+                ) from None
+    ports = f"the port {first}" if settings.workers == 1 else f"every port from {first} to {port}"
+    raise Refusal(f"Metrics cannot be served: {ports} of {settings.metrics_host} is taken.")

@@ -1,0 +1,99 @@
+"""Where metrics are to be had: on a port of their own, one for each process, and nowhere else."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import closing
+
+import httpx
+import pytest
+
+from tests.conftest import StartSystem
+from tests.metrics.scrape import SERVED, ports, scrape
+from tests.support.databases import Databases
+from tests.support.plain_http import http_client
+from tests.support.replicas import auth_replicas
+from tests.support.system import System, seed
+from tests.support.waiting import until
+
+
+def free_ports() -> int:
+    """Return a port that is free, as the one after it is."""
+    for _ in range(100):
+        with closing(socket.socket()) as one, closing(socket.socket()) as next_one:
+            one.bind(("127.0.0.1", 0))
+            port = int(one.getsockname()[1])
+            try:
+                next_one.bind(("127.0.0.1", port + 1))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no two free ports beside each other")
+
+
+async def test_nothing_is_told_without_a_port(system: System, auth: httpx.AsyncClient) -> None:
+    """Nor on the port that clients see."""
+    assert SERVED not in system.log.text
+    assert (await auth.get("/metrics")).status_code == 404
+
+
+async def test_not_on_the_port_of_the_service(start_system: StartSystem) -> None:
+    """A caller who may ask for tokens may not look at the numbers."""
+    system: System = await start_system(metrics_port=0)  # type: ignore[misc]
+    async with http_client() as http:
+        assert (await http.get(f"{system.issuer}/metrics")).status_code == 404
+
+
+MASTER_KEY = "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWY="
+
+
+@pytest.mark.slow
+async def test_workers_take_ports_beside_each_other(databases: Databases) -> None:
+    """What all of them tell together is what happened."""
+    client = await seed(databases, "http://127.0.0.1:8001", MASTER_KEY)
+    port = free_ports()
+    environment = {"AUTH_WORKERS": "2", "AUTH_METRICS_PORT": str(port)}
+    async with auth_replicas(databases, MASTER_KEY, 1, **environment) as (replica,):
+
+        async def both() -> bool:
+            return all([await _answers(port), await _answers(port + 1)])
+
+        await until(both, 20)
+        statuses = [(await replica.ask(client))[0] for _ in range(12)]
+        assert statuses == [200] * 12
+        told = [await scrape(port), await scrape(port + 1)]
+        assert sum(each.sum("steelcut_http_requests_total", route="token") for each in told) == 12
+
+
+async def _answers(port: int) -> bool:
+    try:
+        await scrape(port)
+    except httpx.TransportError:
+        return False
+    return True
+
+
+async def test_taken_port_is_a_sentence(databases: Databases) -> None:
+    """The service does not start without what it was asked to tell."""
+    await seed(databases, "http://127.0.0.1:8001", MASTER_KEY)
+    with closing(socket.socket()) as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        with pytest.raises(ExceptionGroup) as refused:
+            async with auth_replicas(databases, MASTER_KEY, 1, AUTH_METRICS_PORT=port):
+                pass
+    assert f"Metrics cannot be served: the port {port} of 127.0.0.1 is taken." in str(
+        refused.value.exceptions[0]
+    )
+
+
+async def test_stuck_process_still_tells(start_system: StartSystem) -> None:
+    """The numbers of a process whose event loop is stuck are those that one wants."""
+    system: System = await start_system(metrics_port=0)  # type: ignore[misc]
+    port = ports(system.log)["auth_service"]
+    with closing(socket.create_connection(("127.0.0.1", port))) as caller:
+        caller.settimeout(10)
+        # Blocking, on the event loop of the service itself.
+        caller.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        assert caller.recv(12) == b"HTTP/1.0 200"
