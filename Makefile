@@ -30,7 +30,11 @@ unexport PYTHONDONTWRITEBYTECODE
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help run test coverage bench bench-peers bench-growth bench-page check docs format lock compose-test env clean
+# Whatever tells what happens when something around the services fails, or somebody means them harm.
+faults := tests/faults tests/auth/test_database_outage.py tests/resource/test_issuer_outage.py tests/audit/test_ends.py \
+  tests/limits tests/transfer/test_slow_hashes.py tests/flow/test_overload.py tests/flow/test_idle_connections.py \
+  tests/flow/test_http_edges.py tests/proxy/test_rolling.py
+.PHONY: help run test test-faults coverage bench bench-peers bench-growth bench-page check docs format lock compose-test env clean
 
 help: ## this list
 	@awk -F ': .*## |: ## ' '/^[a-z-]+:.* ## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -40,6 +44,9 @@ run: $(runnable) ## the whole system here, with a PostgreSQL of its own; ARGS=--
 
 test: $(installed) ## the tests; ARGS='-k token -x' goes to pytest
 	@$(bin)/pytest -o cache_dir=$(cache)/pytest $(ARGS)
+
+test-faults: $(installed) ## all that can fail around the services, the long tests too; a few minutes
+	@$(bin)/pytest -o cache_dir=$(cache)/pytest -m '' $(faults) $(ARGS)
 
 coverage: $(installed) ## the tests, and which lines they never reach; a third slower
 	@$(bin)/pytest -o cache_dir=$(cache)/pytest --cov --cov-report=term:skip-covered $(ARGS)

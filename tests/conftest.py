@@ -31,10 +31,11 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Name our marker, and let what tests start hear Ctrl-C, also where a script runs them in its background."""
+    """Name our markers, and let what tests start hear Ctrl-C, also where a script runs them in its background."""
     config.addinivalue_line(
         "markers", "slow: of a file that takes many seconds: it is started before the others"
     )
+    config.addinivalue_line("markers", "long: takes too long for each time: only `make test-faults` runs it")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

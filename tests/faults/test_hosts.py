@@ -19,9 +19,11 @@ from steelcut.service.listen import listening
 from steelcut.service.logs import make_logger
 from steelcut.service.postgres import Database
 from steelcut.service.refusal import Refusal
-from tests.support.databases import Databases
+from tests.support.databases import Databases, port_of, with_port
 from tests.support.replicas import auth_replicas
 from tests.support.system import Log, System
+from tests.support.tcp_proxy import TcpProxy
+from tests.support.waiting import until
 
 NO_TLS: Final = b"N"
 READ_WRITE: Final = "target_session_attrs=read-write"
@@ -151,50 +153,28 @@ async def test_only_standbys_are_left(standby: int, databases: Databases) -> Non
 
 async def test_listener_outlives_a_time_without_a_primary(standby: int, databases: Databases) -> None:
     """A listener that found standbys alone, as in a failover, hears again once there is a primary."""
-    whole = databases.resource.runtime
-    port = int(whole.rpartition(":")[2].partition("/")[0])
-    relay = _Relay(standby)
-    async with relay.serving() as through:
-        url = whole.replace(f":{port}/", f":{through}/")
-        log = Log()
-        began = asyncio.Event()
-        async with listening(
-            url, {"news": lambda _: None}, missed=began.set, log=make_logger("test", "json", log.stream)
-        ):
-            await asyncio.wait_for(relay.used.wait(), 3)
-            relay.port = port
-            await asyncio.wait_for(began.wait(), 3)
+    url = databases.resource.runtime
+    log = Log()
+    began = asyncio.Event()
+
+    async def warned() -> bool:
+        return bool(log.text)
+
+    # A virtual address of the cluster.
+    async with (
+        TcpProxy.before(standby) as proxy,
+        listening(
+            with_port(url, proxy.port),
+            {"news": lambda _: None},
+            missed=began.set,
+            log=make_logger("test", "json", log.stream),
+        ),
+    ):
+        await until(warned, 3)
+        proxy.leads_to = port_of(url)
+        await asyncio.wait_for(began.wait(), 3)
     reasons = {orjson.loads(line)["reason"] for line in log.text.splitlines()}
     assert reasons == {"TargetServerAttributeNotMatched"}
-
-
-class _Relay:
-    """A virtual address of a cluster: what connects is led to ``port``."""
-
-    def __init__(self, port: int) -> None:
-        self.port = port
-        self.used = asyncio.Event()
-
-    @contextlib.asynccontextmanager
-    async def serving(self) -> AsyncIterator[int]:
-        """Serve for the length of the block; gives the port."""
-        server = await asyncio.start_server(self._lead, "127.0.0.1", 0)
-        async with server:
-            yield server.sockets[0].getsockname()[1]
-
-    async def _lead(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection("127.0.0.1", self.port)
-        with contextlib.closing(writer), contextlib.closing(back):
-            await asyncio.gather(_pass_on(reader, back), _pass_on(there, writer))
-        self.used.set()
-
-
-async def _pass_on(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(ConnectionError):
-        while octets := await source.read(65536):
-            sink.write(octets)
-            await sink.drain()
-    sink.close()
 
 
 @pytest.mark.parametrize("attributes", ["any", "primary", "read-write", "prefer-standby"])

@@ -32,11 +32,30 @@ class Databases:
         assert self.auth.admin is not None
         return self.auth.admin
 
+    def through(self, port: int) -> Databases:
+        """Return the same with a way for the services alone, by another port; who administers goes straight."""
+        return Databases(
+            auth=replace(self.auth, runtime=with_port(self.auth.runtime, port)),
+            resource=replace(self.resource, runtime=with_port(self.resource.runtime, port)),
+        )
+
     @property
     def publisher(self) -> str:
         """The URL of the publisher of the resource database."""
         assert self.resource.admin is not None
         return self.resource.admin
+
+
+def port_of(url: str) -> int:
+    """Return the port of the one host in a database URL of the tests."""
+    port = urlsplit(url).port
+    assert port is not None
+    return port
+
+
+def with_port(url: str, port: int) -> str:
+    """Return a database URL of the tests with another port."""
+    return url.replace(f":{port_of(url)}/", f":{port}/")
 
 
 @dataclass

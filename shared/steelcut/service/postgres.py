@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import time
 from collections.abc import AsyncIterator
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
 
     Connection = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
+    _Connection = asyncpg.Connection[asyncpg.Record]
+else:
+    _Connection = asyncpg.Connection
 
 # A request waits this long for a connection, and this long for a statement, before it becomes a 503.
 ACQUIRE_SECONDS = 2.0
@@ -52,6 +56,15 @@ _OWNS_TABLES = """
               AND pg_has_role(current_user, relowner, 'MEMBER')
         )
 """
+
+
+class _PoolConnection(_Connection):
+    """A connection whose end is asked for in vain for a bounded time, and is no fault of anybody's."""
+
+    async def close(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 - as asyncpg has it
+        """Say farewell, or cut it when that is not heard."""
+        with contextlib.suppress(*_FAULTS):
+            await super().close(timeout=STATEMENT_SECONDS if timeout is None else timeout)
 
 
 class Database:
@@ -154,6 +167,10 @@ class Database:
             if within is not None:
                 # Not for what is done behind the requests: a full disk hinders who writes, and no reader.
                 self.note_away()
+                if isinstance(fault, TimeoutError):
+                    # The way to it may be lost, and then the idle connections lead nowhere too, which nobody tells:
+                    # new ones, before one request after the other has waited for one of them in vain.
+                    await self._pool.expire_connections()
             if isinstance(fault, TemporarilyUnavailable):
                 raise
             raise TemporarilyUnavailable(f"database: {type(fault).__name__}") from fault
@@ -213,6 +230,7 @@ async def _make_pool(url: str, application: str, size: int) -> asyncpg.Pool[asyn
         min_size=1,
         max_size=size,
         connect=connect,
+        connection_class=_PoolConnection,
         timeout=ACQUIRE_SECONDS,
         command_timeout=STATEMENT_SECONDS,
         server_settings={"application_name": application},
