@@ -120,6 +120,15 @@ async def test_pool_and_listener_use_the_host_that_serves(kind: str, databases: 
         assert await asyncio.wait_for(heard.get(), 3) == "heard"
 
 
+async def test_silent_host_is_not_waited_for(databases: Databases) -> None:
+    """While a host that is gone may yet answer, the next one is asked beside it."""
+    async with host("silent") as silent:
+        url = with_hosts_before(databases.auth.runtime, silent)
+        async with asyncio.timeout(3):
+            connection = await connect_to_one(url, timeout=60)
+    await connection.close()
+
+
 async def test_service_with_a_dead_first_host(down: int, system: System) -> None:
     """A whole auth service is ready, and issues a token."""
     url = with_hosts_before(system.databases.auth.runtime, down)

@@ -17,8 +17,9 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import IO, Final, Self
 
 from steelcut_cli.dev import child_processes
@@ -62,14 +63,21 @@ class EmbeddedPostgres:
     """One PostgreSQL server in ``directory``: made at the first start, found again at the next.
 
     In the directory: ``cluster`` (the data), ``password`` (the superuser's, 0600), ``port`` (the last one, tried
-    first), ``postgres.log`` and ``lock``. ``fast`` gives up durability for speed: for tests.
+    first), ``postgres.log`` and ``lock``. ``fast`` gives up durability for speed: for tests; ``settings`` come before
+    ours.
 
     Start it from a thread that lives as long as the server shall: Linux stops the server when that thread ends.
     """
 
-    def __init__(self, directory: Path, *, fast: bool = False) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        fast: bool = False,
+        settings: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.directory = directory.absolute()
-        self.fast = fast
+        self._settings = {**_SETTINGS, **(_FAST if fast else {}), **settings}
         self.port = 0
         self.log = self.directory / "postgres.log"
         self._cluster = self.directory / "cluster"
@@ -183,7 +191,7 @@ class EmbeddedPostgres:
         for port in (self._last_port(), 0, 0, 0):
             self.port = _free_port(port)
             begin = self.log.stat().st_size
-            settings = {**_SETTINGS, **(_FAST if self.fast else {}), "port": str(self.port)}
+            settings = {**self._settings, "port": str(self.port)}
             options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
             command = [str(_program("postgres")), "-D", str(self._cluster), *options]
             with self.log.open("ab") as log:
@@ -207,13 +215,13 @@ class EmbeddedPostgres:
         raise EmbeddedPostgresError(f"PostgreSQL found no free port on {HOST} ({self.log}).")
 
     def _accepts_connections(self, process: subprocess.Popen[bytes]) -> bool:
-        # The eighth line of postmaster.pid is what pg_ctl waits for, too.
+        # The eighth line of postmaster.pid is what pg_ctl waits for, too; of a standby it says so.
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if process.poll() is not None:
                 return False
             lines = self._postmaster_lines()
-            if len(lines) >= 8 and lines[0] == str(process.pid) and lines[7].strip() == "ready":
+            if len(lines) >= 8 and lines[0] == str(process.pid) and lines[7].strip() in {"ready", "standby"}:
                 return True
             time.sleep(0.01)
         raise EmbeddedPostgresError(f"PostgreSQL was not ready after {START_SECONDS:.0f} s ({self.log}).")
