@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def create_app(settings: AuthSettings | None = None, log: Logger | None = None) -> FastAPI:
-    """Build the application; without arguments from the environment, as uvicorn's ``--factory`` does.
+    """Build the application; without arguments from the environment, which stays as it is.
 
     Raises ``ConfigurationError`` when the environment cannot be used.
     """

@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -149,7 +149,7 @@ def sections() -> dict[str, list[Variable]]:
 
 
 def _variables(settings_class: type[ServiceSettings]) -> list[Variable]:
-    from steelcut.service.settings import variable_name
+    from steelcut.service.settings import is_secret, variable_name
 
     # pydantic puts inherited fields first; the class itself says in which order to read.
     own = [name for name in inspect.get_annotations(settings_class) if name in settings_class.model_fields]
@@ -160,14 +160,10 @@ def _variables(settings_class: type[ServiceSettings]) -> list[Variable]:
             default=None if field.default is None or field.is_required() else str(field.default),
             needed=field.is_required(),
             description=field.description or "",
-            secret=_is_secret(field),
+            secret=is_secret(field),
         )
         for name, field in ((name, settings_class.model_fields[name]) for name in names)
     ]
-
-
-def _is_secret(field: Any) -> bool:
-    return "Secret" in str(field.annotation)
 
 
 def configuration_table() -> str:

@@ -165,7 +165,7 @@ def test_configuration_mistakes(
     for name, value in {**sound, **environment}.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit) as end:
-        run("auth_service", "auth_service.app:create_app", AuthSettings)
+        run("auth_service", "auth_service.app:create_app", AuthSettings, [])
     output = capsys.readouterr().err
     assert end.value.code == 2
     assert sentence in output

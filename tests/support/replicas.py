@@ -73,14 +73,17 @@ async def _replicas(service: str, variables: dict[str, str], count: int) -> Asyn
     async with contextlib.AsyncExitStack() as stack:
         async with asyncio.TaskGroup() as starting:
             replicas = [
-                starting.create_task(stack.enter_async_context(_replica(service, variables)))
+                starting.create_task(
+                    stack.enter_async_context(running(f"{service}_service", service, variables))
+                )
                 for _ in range(count)
             ]
         yield [replica.result() for replica in replicas]
 
 
 @contextlib.asynccontextmanager
-async def _replica(service: str, environment: dict[str, str]) -> AsyncIterator[Replica]:
+async def running(module: str, service: str, environment: dict[str, str]) -> AsyncIterator[Replica]:
+    """Run ``python -m module``, ready, on a free port unless ``environment`` names one, as a service does."""
     port = environment.get(f"{service.upper()}_PORT") or str(_free_port())
     url = f"http://127.0.0.1:{port}"
     variables = {
@@ -90,7 +93,7 @@ async def _replica(service: str, environment: dict[str, str]) -> AsyncIterator[R
     }
     with tempfile.TemporaryFile() as log:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", f"{service}_service"), env=variables, stdout=log, stderr=log
+            *(sys.executable, "-m", module), env=variables, stdout=log, stderr=log
         )
         try:
             async with http_client(base_url=url, timeout=10) as http:

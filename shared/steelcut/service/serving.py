@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import stamina
 
+from steelcut.service.environment import wipe
 from steelcut.service.http_protocol import HttpProtocol
 from steelcut.service.logs import uvicorn_log_config
 from steelcut.service.settings import ConfigurationError, ServingSettings, load, variable_name
@@ -21,10 +22,11 @@ SHUTDOWN_SECONDS = 10
 def run(
     service: str, factory: str, settings_class: type[ServingSettings], arguments: Sequence[str] | None = None
 ) -> None:
-    """Serve the application that ``factory`` (``module:function``) makes, until a signal ends it.
+    """Serve the application that ``factory`` (``module:function``) makes of its settings, until a signal ends it.
 
-    Exits with 2 and a sentence for each mistake when the command line or the environment cannot be used, and with 3
-    when the application refuses to start.
+    The settings are read here, once for all processes, and their secrets are then wiped from the environment. Exits
+    with 2 and a sentence for each mistake when the command line or the environment cannot be used, and with 3 when the
+    application refuses to start.
     """
     given = _given(service, settings_class, arguments)
     try:
@@ -32,12 +34,15 @@ def run(
     except ConfigurationError as error:
         sys.stderr.writelines(f"{service}: {sentence}\n" for sentence in error.sentences)
         sys.exit(EXIT_CONFIGURATION)
+    # Before anything is started that would inherit it.
+    wipe(settings_class)
     # The log says once what the wait for the database came to; a line for each try would be noise.
     stamina.instrumentation.set_on_retry_hooks(())
     serve(
         WorkerConfig(
             factory,
             factory=True,
+            settings=settings,
             http=HttpProtocol,
             ws="none",
             host=settings.host,

@@ -62,6 +62,13 @@ class ServiceSettings(BaseSettings):
     how_to_make: ClassVar[str] = HOW_TO_MAKE
 
     @classmethod
+    def secret_variables(cls) -> frozenset[str]:
+        """Return the names of the variables whose values nobody else may see."""
+        return frozenset(
+            variable_name(cls, name) for name, field in cls.model_fields.items() if is_secret(field)
+        )
+
+    @classmethod
     def settings_customise_sources(
         cls,
         settings_cls: type[BaseSettings],
@@ -144,6 +151,11 @@ def check_database_url(url: SecretStr) -> SecretStr:
 DatabaseUrl = Annotated[SecretStr, AfterValidator(check_database_url)]
 
 Settings = TypeVar("Settings", bound=ServiceSettings)
+
+
+def is_secret(field: FieldInfo) -> bool:
+    """Say whether a field of a settings class holds what must not be shown."""
+    return "Secret" in str(field.annotation)
 
 
 def variable_name(settings_class: type[BaseSettings], field_name: str) -> str:

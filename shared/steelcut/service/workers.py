@@ -7,6 +7,7 @@ them, and ends them.
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import multiprocessing
 import os
@@ -35,12 +36,18 @@ class WorkerConfig(uvicorn.Config):
     def __init__(
         self,
         *arguments: Any,
+        settings: object,
         max_waiting_requests: int = DEFAULT_WAITING,
         drain_seconds: float = 0,
         **options: Any,
     ) -> None:
-        """Take what uvicorn takes, how many requests may wait for a process, and how long it serves after SIGTERM."""
+        """Take what uvicorn takes, and what else a worker must know: it reads no environment.
+
+        ``settings`` are what the application is made of. ``max_waiting_requests`` may wait for one process, which
+        serves for ``drain_seconds`` after SIGTERM.
+        """
         super().__init__(*arguments, **options)
+        self.settings = settings
         self.max_waiting_requests = max_waiting_requests
         self.ending = Ending(drain_seconds)
         self.counted_connections = Connections()
@@ -49,6 +56,13 @@ class WorkerConfig(uvicorn.Config):
         """Load the application, to be started by ``WorkerLifespan``."""
         super().load()
         self.lifespan_class = WorkerLifespan
+
+    def load_app(self) -> Any:
+        """Import what makes the application, to be called without arguments.
+
+        A worker is sent its settings through the pipe by which it is started, where no other process sees them.
+        """
+        return functools.partial(super().load_app(), self.settings)
 
 
 class WorkerLifespan(LifespanOn):
