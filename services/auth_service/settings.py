@@ -267,6 +267,11 @@ class AuthSettings(ServingSettings, KeySettings, AuditSettings, LimitSettings):
     port: int = Field(8000, ge=0, le=65_535, description="Port to listen on")
     log_format: LogFormat = Field("auto", description="`json`, `console`, or `auto`: console on a terminal")
 
+    @property
+    def seen_at(self) -> str:
+        """The issuer."""
+        return self.issuer
+
 
 class AuthOwnerSettings(ServiceSettings):
     """What `steelcut db upgrade` needs to make roles and schema; the service never reads it."""

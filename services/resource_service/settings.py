@@ -117,6 +117,11 @@ class ResourceSettings(ServingSettings):
     port: int = Field(8001, ge=0, le=65_535, description="Port to listen on")
     log_format: LogFormat = Field("auto", description="`json`, `console`, or `auto`: console on a terminal")
 
+    @property
+    def seen_at(self) -> str:
+        """What the identifiers of its resources begin with."""
+        return self.base_url
+
     def identifier(self, resource: str) -> str:
         """Return the identifier of a resource: its URL, and the ``aud`` of tokens for it (RFC 8707 §2)."""
         return f"{self.base_url}/{resource}"

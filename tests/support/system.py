@@ -36,6 +36,7 @@ from steelcut.service.counting import Connections
 from steelcut.service.http_protocol import HttpProtocol
 from steelcut.service.logs import make_logger
 from steelcut.service.overload import DEFAULT_WAITING
+from steelcut.service.security_headers import security_headers
 from tests.support.databases import Databases
 from tests.support.plain_http import http_client
 from tests.support.waiting import until
@@ -202,7 +203,11 @@ async def running_system(
         make_logger("resource_service", "json", log.stream),
     )
     limits = {name: auth_options[name] for name in LIMITS if name in auth_options}
-    async with serving(auth_app, auth_socket, **limits), serving(resource_app, resource_socket):
+    headers = security_headers(https=False)
+    async with (
+        serving(auth_app, auth_socket, headers=headers, **limits),
+        serving(resource_app, resource_socket, headers=headers),
+    ):
         yield System(issuer, resource_base, databases, master_key, auth_app, resource_app, client, log)
 
 
@@ -238,6 +243,7 @@ async def serving(
     lifespan: Literal["on", "auto"] = "on",
     max_connections: int | None = None,
     max_waiting_requests: int = DEFAULT_WAITING,
+    headers: list[tuple[str, str]] | None = None,
 ) -> AsyncIterator[uvicorn.Server]:
     """Serve ``app`` with uvicorn on ``listener`` until the block ends; "auto" for one that knows no lifespan."""
     config = uvicorn.Config(
@@ -251,6 +257,7 @@ async def serving(
         proxy_headers=False,
         lifespan=lifespan,
         server_header=False,
+        headers=headers,
         timeout_graceful_shutdown=2,
     )
     # As WorkerConfig has it, which would settle the garbage collector of the tests as well.

@@ -18,8 +18,10 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
+from steelcut.service.security_headers import POLICY, POLICY_FIELD
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from uvicorn._types import ASGISendEvent, HTTPResponseBodyEvent, HTTPResponseStartEvent
 
@@ -29,9 +31,36 @@ _CONTINUE: Final = b"HTTP/1.1 100 "
 _NO_CONTENT: Final = 204
 _NOT_MODIFIED: Final = 304
 _NEVER_HERE: Final = frozenset({b"connection", b"transfer-encoding"})
+_POLICY: Final = (POLICY_FIELD.encode(), POLICY.encode())
 _LENGTH: Final = b"\r\ncontent-length: "
 # Of the fields of answers, most are always the same; those of one answer alone push none of these out.
 _LINES_KEPT: Final = 1024
+
+
+class Common:
+    """The fields of every answer, as they are written: made once a second, when the date among them is another one."""
+
+    def __init__(self) -> None:
+        """Know none yet."""
+        self._fields: list[tuple[bytes, bytes]] | None = None
+        self._lines: bytes | None = None
+
+    def lines(self, fields: list[tuple[bytes, bytes]]) -> bytes | None:
+        """Return the lines of ``fields``, None if they cannot be written as they are."""
+        # uvicorn makes a new list for a new date, and leaves the old one as it was.
+        if fields is not self._fields:
+            lines = [_line(name, value) for name, value in fields]
+            self._lines = None if None in lines else b"".join(lines)  # type: ignore[arg-type] # there is no None
+            self._fields = fields
+        return self._lines
+
+
+def common_of(server: object) -> Common:
+    """Return the one that all connections of a server share."""
+    common: Common | None = getattr(server, "common", None)
+    if common is None:
+        common = vars(server)["common"] = Common()
+    return common
 
 
 class Cycle(RequestResponseCycle):
@@ -46,8 +75,8 @@ class Cycle(RequestResponseCycle):
     expected_content_length = 0
     _head: HTTPResponseStartEvent | None = None
 
-    def __init__(self, protocol: HttpToolsProtocol, *, keep_alive: bool) -> None:
-        """Serve the request that ``protocol`` has read the head of."""
+    def __init__(self, protocol: HttpToolsProtocol, common: Common, *, keep_alive: bool) -> None:
+        """Serve the request that ``protocol`` has read the head of; ``common`` writes what every answer has."""
         self.scope = protocol.scope
         self.transport = protocol.transport
         self.flow = protocol.flow
@@ -56,6 +85,7 @@ class Cycle(RequestResponseCycle):
         # Each request has its line from the boundary. Not what the protocol says: it goes by whoever has a handler.
         self.access_log = False
         self.default_headers = protocol.server_state.default_headers
+        self._common = common
         self.message_event = asyncio.Event()
         self.on_response = protocol.on_response_complete
         self.keep_alive = keep_alive
@@ -75,6 +105,8 @@ class Cycle(RequestResponseCycle):
         if head is not None:
             if message["type"] == "http.response.body" and self._answered(head, message):
                 return
+            own = {name.lower() for name, _ in head.get("headers", ())}
+            self.default_headers = [field for field in self.default_headers if field[0] not in own]
             await super().send(head)
         await super().send(message)
 
@@ -91,7 +123,10 @@ class Cycle(RequestResponseCycle):
         status = head["status"]
         if self.scope["method"] == "HEAD":
             return False
-        written = _head(status, [*self.default_headers, *head.get("headers", ())], len(content))
+        common = self._common.lines(self.default_headers)
+        if common is None:
+            return False
+        written = _head(status, common, head.get("headers", ()), len(content))
         if written is None:
             return False
         self.response_started = self.response_complete = True
@@ -105,12 +140,12 @@ class Cycle(RequestResponseCycle):
         return True
 
 
-def _head(status: int, headers: list[tuple[bytes, bytes]], size: int) -> bytes | None:
+def _head(status: int, common: bytes, headers: Iterable[tuple[bytes, bytes]], size: int) -> bytes | None:
     """Return the head of an answer with a content of ``size`` bytes, None for one that needs a closer look."""
     lines = [_line(name, value) for name, value in headers]
     if None in lines:
         return None
-    head = b"".join((STATUS_LINE[status], *lines, b"\r\n"))  # type: ignore[arg-type] # there is no None among them
+    head = b"".join((STATUS_LINE[status], common, *lines, b"\r\n"))  # type: ignore[arg-type] # there is no None among them
     if status == _NOT_MODIFIED:
         # It may tell the length of what it does not carry (RFC 9110 §8.6).
         return None if size else head
@@ -123,6 +158,9 @@ def _head(status: int, headers: list[tuple[bytes, bytes]], size: int) -> bytes |
 @lru_cache(_LINES_KEPT)
 def _line(name: bytes, value: bytes) -> bytes | None:
     """Return the line of a field, None if it cannot be written as it is."""
+    if name == _POLICY[0] and value != _POLICY[1]:
+        # A page's own. Beside the one of all answers it would allow nothing: both would count.
+        return None
     if not name.islower() or HEADER_RE.search(name) or HEADER_VALUE_RE.search(value) or name in _NEVER_HERE:
         return None
     return b"%s: %s\r\n" % (name, value)

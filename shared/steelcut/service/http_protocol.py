@@ -25,7 +25,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from steelcut.service.counting import Connections
-from steelcut.service.http_answer import Cycle, EndedByProtocol
+from steelcut.service.http_answer import Cycle, EndedByProtocol, common_of
 from steelcut.service.http_refusal import RefusedError, refusal_of
 from steelcut.service.overload import OVERLOADED, turn_of
 
@@ -81,6 +81,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._ending: Ending | None = getattr(self.config, "ending", None)
         self._turn = turn_of(self.server_state, self.config)
         self._counted: Connections = getattr(self.config, "counted_connections", None) or Connections()
+        self._common = common_of(self.server_state)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         """Begin to wait for a head."""
@@ -236,7 +237,7 @@ class HttpProtocol(HttpToolsProtocol):
         before: RequestResponseCycle | None = self.cycle  # None before the first request
         last = crowded or (self._ending is not None and self._ending.is_told)
         stays = version != "1.0" and not last and self.parser.should_keep_alive()
-        self.cycle = Cycle(self, keep_alive=stays)
+        self.cycle = Cycle(self, self._common, keep_alive=stays)
         if before is None or before.response_complete:
             self._start_asgi_task(self.cycle, self.app)
         else:

@@ -11,6 +11,7 @@ import stamina
 from steelcut.service.environment import wipe
 from steelcut.service.http_protocol import HttpProtocol
 from steelcut.service.logs import uvicorn_log_config
+from steelcut.service.security_headers import security_headers
 from steelcut.service.settings import ConfigurationError, ServingSettings, load, variable_name
 from steelcut.service.workers import WorkerConfig, serve
 
@@ -55,6 +56,7 @@ def run(
             # One line per request comes from our own boundary, with the trace id and the reason.
             access_log=False,
             server_header=False,
+            headers=security_headers(https=settings.is_https),
             date_header=True,
             proxy_headers=False,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,

@@ -140,6 +140,16 @@ class ServingSettings(ServiceSettings):
         description="Processes that answer at one address; each has its own database connections and caches",
     )
 
+    @property
+    def seen_at(self) -> str:
+        """URL under which clients see the service."""
+        raise NotImplementedError
+
+    @property
+    def is_https(self) -> bool:
+        """Whether clients come by TLS, to this process or to a proxy before it."""
+        return self.seen_at.startswith("https://")
+
 
 def check_database_url(url: SecretStr) -> SecretStr:
     """Refuse what is no PostgreSQL URL, without repeating it."""
