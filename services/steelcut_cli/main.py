@@ -26,6 +26,7 @@ from steelcut_cli.administration import (
     wasteful,
 )
 from steelcut_cli.dev import command as dev
+from steelcut_cli.doctor import command as doctor
 from steelcut_cli.errors import Refusal
 
 EXIT_UNEXPECTED: Final = 1
@@ -40,6 +41,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("dev", epilog=dev.EXAMPLES)(dev.dev)
+app.add_typer(doctor.app, name="doctor")
 app.add_typer(database.app, name="db")
 app.add_typer(keys.app, name="keys")
 app.add_typer(resources.app, name="resources")

@@ -36,7 +36,7 @@ def operator(databases: Databases) -> dict[str, str]:
 @pytest.fixture
 def steelcut(operator: dict[str, str]) -> Steelcut:
     """Run a command as that operator; ``env`` adds variables."""
-    return _runner(operator)
+    return runner(operator)
 
 
 @pytest.fixture
@@ -53,10 +53,12 @@ def caller(system: System) -> dict[str, str]:
 @pytest.fixture
 def as_client(caller: dict[str, str]) -> Steelcut:
     """Run a command as that client; ``env`` adds variables, and takes one away by an empty value."""
-    return _runner(caller)
+    return runner(caller)
 
 
-def _runner(variables: Mapping[str, str]) -> Steelcut:
+def runner(variables: Mapping[str, str]) -> Steelcut:
+    """Return what runs a command by ``variables``; ``env`` adds some, and takes one away by an empty value."""
+
     async def run(*arguments: str, env: Mapping[str, str] | None = None, **given: Any) -> Outcome:
         # In a thread, because the command has an event loop of its own and the services run in ours.
         return await asyncio.to_thread(terminal.run, *arguments, env={**variables, **(env or {})}, **given)

@@ -97,6 +97,12 @@ def state(owner_url: str, package: str) -> SchemaState:
     return SchemaState(current=asyncio.run(_current_revision(owner_url)), head=head)
 
 
+def revisions(package: str) -> tuple[str, ...]:
+    """Return the revisions that this code knows, the newest first."""
+    scripts = ScriptDirectory.from_config(_config(package, None))
+    return tuple(script.revision for script in scripts.walk_revisions())
+
+
 def run_env() -> None:
     """Do the work of a service's ``env.py``, which Alembic executes."""
     if context.is_offline_mode():

@@ -7,6 +7,7 @@ how container engines hand over secrets.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
@@ -23,10 +24,11 @@ HOW_TO_MAKE = "`steelcut env` prints a complete set of variables with fresh secr
 class ConfigurationError(Exception):
     """The environment cannot be used. Holds one sentence per mistake and never a value."""
 
-    def __init__(self, sentences: list[str]) -> None:
-        """Keep ``sentences``, each complete in itself."""
+    def __init__(self, sentences: list[str], unset: Mapping[str, str] | None = None) -> None:
+        """Keep ``sentences``, each complete in itself; ``unset`` has the variable of each that says it is not set."""
         super().__init__("\n".join(sentences))
         self.sentences = sentences
+        self.unset: Mapping[str, str] = unset or {}
 
 
 class _Files(PydanticBaseSettingsSource):
@@ -182,7 +184,13 @@ def load(settings_class: type[Settings], **given: Any) -> Settings:
         return settings_class(**given)
     except ValidationError as error:
         mistakes = error.errors(include_input=False, include_url=False, include_context=False)
-    raise ConfigurationError([_sentence(settings_class, mistake["loc"], mistake) for mistake in mistakes])
+    sentences = [_sentence(settings_class, mistake["loc"], mistake) for mistake in mistakes]
+    unset = {
+        sentence: variable_name(settings_class, str(mistake["loc"][0]))
+        for sentence, mistake in zip(sentences, mistakes, strict=True)
+        if mistake["type"] == "missing"
+    }
+    raise ConfigurationError(sentences, unset)
 
 
 def _sentence(settings_class: type[ServiceSettings], location: tuple[int | str, ...], mistake: Any) -> str:
