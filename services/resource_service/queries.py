@@ -72,6 +72,16 @@ _DOCUMENTS = """
      WHERE $1::text IS NULL OR resource = $1
      ORDER BY resource, documents.key
 """
+# From name to name by the primary key: DISTINCT would read every document.
+_RESOURCE_NAMES = """
+    WITH RECURSIVE names (resource) AS (
+        (SELECT resource FROM documents ORDER BY resource LIMIT 1)
+        UNION ALL
+        SELECT (SELECT d.resource FROM documents d WHERE d.resource > names.resource ORDER BY d.resource LIMIT 1)
+          FROM names WHERE names.resource IS NOT NULL
+    )
+    SELECT resource FROM names WHERE resource IS NOT NULL LIMIT $1
+"""
 
 
 async def document(connection: Connection, resource: str, key: str) -> Document | None:
@@ -162,6 +172,11 @@ async def may_publish(connection: Connection) -> bool:
 async def documents(connection: Connection, resource: str | None) -> list[PublishedDocument]:
     """Read what is published, by name, without the bodies."""
     return [PublishedDocument(**row) for row in await connection.fetch(_DOCUMENTS, resource)]
+
+
+async def resource_names(connection: Connection, *, limit: int) -> list[str]:
+    """Read under which names documents lie, in order, at most ``limit`` of them."""
+    return [row["resource"] for row in await connection.fetch(_RESOURCE_NAMES, limit)]
 
 
 async def delete_document(connection: Connection, resource: str, key: str) -> bool:

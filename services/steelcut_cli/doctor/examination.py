@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from steelcut_cli.doctor import configuration, databases
+from steelcut_cli.doctor import audiences, clocks, configuration, databases, keys, services
 from steelcut_cli.doctor.environment import Environment
 from steelcut_cli.doctor.findings import Finding
 from steelcut_cli.doctor.places import look
@@ -18,3 +18,10 @@ def examine() -> Iterator[Finding]:
     yield from databases.check_reachability(views)
     yield from databases.check_roles(views)
     yield from databases.check_schemas(views)
+    seen = services.visit(environment)
+    yield from services.check(environment, seen)
+    yield from keys.check(environment, views, seen)
+    resources = audiences.find(environment, views)
+    yield from audiences.check(environment, resources)
+    yield from audiences.check_metadata(environment, seen, resources)
+    yield from clocks.check(clocks.read(views, seen), environment.leeway_seconds)
