@@ -153,7 +153,7 @@ def _credentials(
         )
     if settings.client_id is None:
         raise Misuse("Name the client: --client-id ID (or STEELCUT_CLIENT_ID).")
-    secret = _secret(settings, secret_file)
+    secret = read_secret(settings, secret_file)
     return _told(
         lambda: client.ClientCredentials(
             settings.client_id,
@@ -193,7 +193,8 @@ def _seconds_left(granted: Token) -> int | None:
     return max(0, min(granted.expires_in, math.ceil(granted.expires_at - time.time())))
 
 
-def _secret(settings: CallerSettings, secret_file: Path | None) -> str:
+def read_secret(settings: CallerSettings, secret_file: Path | None) -> str:
+    """Return the client's secret from a file, the environment or a prompt. Raises :class:`Misuse` without any."""
     if secret_file is not None:
         secret = read_file(secret_file).decode(errors="replace").strip()
         if not secret:

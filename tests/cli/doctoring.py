@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import Any
 
 from tests.cli.conftest import Steelcut, runner
@@ -91,3 +96,36 @@ def shows_none(outcome: Outcome | Examined, secrets: list[Any]) -> bool:
     """Say whether no secret stands in what was printed."""
     ended = outcome.outcome if isinstance(outcome, Examined) else outcome
     return not any(secret in ended.out + ended.err for secret in secrets)
+
+
+@contextlib.asynccontextmanager
+async def answering(
+    body: object,
+    *,
+    date: datetime | None = None,
+    status: str = "200 OK",
+    never: str = "-",
+    asked: asyncio.Event | None = None,
+) -> AsyncIterator[str]:
+    """A server of a few lines that answers everything with ``body``, by a clock of its own; gives its URL.
+
+    What ends in ``never`` it does not answer, but sets ``asked``.
+    """
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError), contextlib.closing(writer):
+            head = await reader.readuntil(b"\r\n\r\n")
+            path = head.split()[1].decode()
+            if asked is not None and path.endswith(never) and "well-known" not in path:
+                asked.set()
+                await reader.read()
+                return
+            content = json.dumps(body).encode()
+            shown = format_datetime(date or datetime.now(UTC), usegmt=True)
+            fields = f"Date: {shown}\r\nConnection: close\r\nContent-Length: {len(content)}\r\n\r\n"
+            writer.write(f"HTTP/1.1 {status}\r\n{fields}".encode() + content)
+            await writer.drain()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()
+        yield f"http://{host}:{port}"

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 from typing import Any
 
 import pytest
@@ -17,7 +13,7 @@ from auth_service.administration.resources import create_resource
 from auth_service.master_key import MasterKey
 from resource_service import documents
 from steelcut_cli.doctor.clocks import Reading, check
-from tests.cli.doctoring import Doctor, of_system, secrets_of, shows_none
+from tests.cli.doctoring import Doctor, answering, of_system, secrets_of, shows_none
 from tests.lifecycle.key_operator import KeyOperator, new_master_key
 from tests.support.issuer import resource_service
 from tests.support.system import ACTOR, RESOURCE, System, as_owner
@@ -34,27 +30,6 @@ def doctor(system: System) -> Doctor:
     return Doctor(of_system(system))
 
 
-@contextlib.asynccontextmanager
-async def answering(
-    body: object, *, date: datetime | None = None, status: str = "200 OK"
-) -> AsyncIterator[str]:
-    """A server of a few lines that answers everything with ``body``, by a clock of its own; gives its URL."""
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(asyncio.IncompleteReadError):
-            await reader.readuntil(b"\r\n\r\n")
-            content = json.dumps(body).encode()
-            shown = format_datetime(date or datetime.now(UTC), usegmt=True)
-            head = f"HTTP/1.1 {status}\r\nDate: {shown}\r\nConnection: close\r\nContent-Length: {len(content)}\r\n\r\n"
-            writer.write(head.encode() + content)
-            await writer.drain()
-        writer.close()
-
-    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
-        host, port = server.sockets[0].getsockname()
-        yield f"http://{host}:{port}"
-
-
 async def test_deployment_as_it_should_be(doctor: Doctor, system: System) -> None:
     """Nothing is wrong, nothing is left out that could be checked, and no secret is shown."""
     examined = await doctor.examine()
@@ -67,6 +42,7 @@ async def test_deployment_as_it_should_be(doctor: Doctor, system: System) -> Non
         "issuer metadata",
         "resource metadata",
     } <= examined.states().keys()
+    assert {"token request", "token verification", "document request"} <= examined.states().keys()
     assert {"signing key", "master key", "published keys", "key age", "audiences"} <= examined.states().keys()
     assert shows_none(examined, secrets_of(doctor.variables, system.client.secret))
 

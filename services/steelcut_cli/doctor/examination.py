@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from steelcut_cli.doctor import audiences, clocks, configuration, databases, keys, services
+from steelcut_cli.doctor import audiences, clocks, configuration, databases, keys, round_trip, services
 from steelcut_cli.doctor.environment import Environment
 from steelcut_cli.doctor.findings import Finding
 from steelcut_cli.doctor.places import look
+from steelcut_cli.doctor.round_trip import Traveller
 
 
-def examine() -> Iterator[Finding]:
-    """Check everything that the environment gives the means for."""
-    environment = Environment.read()
+def examine(
+    environment: Environment, traveller: Traveller | None, *, read_only: bool = False
+) -> Iterator[Finding]:
+    """Check everything that ``environment`` gives the means for; ``read_only``: and change nothing for it."""
     yield from configuration.check(environment)
     views = look(environment)
     yield from databases.check_reachability(views)
@@ -25,3 +27,4 @@ def examine() -> Iterator[Finding]:
     yield from audiences.check(environment, resources)
     yield from audiences.check_metadata(environment, seen, resources)
     yield from clocks.check(clocks.read(views, seen), environment.leeway_seconds)
+    yield from round_trip.check(environment, seen, resources, traveller, read_only=read_only)

@@ -105,7 +105,7 @@ def look(environment: Environment) -> Views:
 
 
 def ask(url: SecretStr, work: Callable[[Connection], Awaitable[Result]]) -> Result:
-    """Do ``work``, which only reads and is short. Raises :class:`Refusal`, also when it takes ``LOOK_SECONDS``."""
+    """Do ``work``, which is short. Raises :class:`Refusal`, also when it takes ``LOOK_SECONDS``."""
 
     async def bounded(connection: Connection) -> Result:
         try:
