@@ -40,7 +40,7 @@ def test_help_has_examples_that_begin_with_the_command(path: tuple[str, ...]) ->
 def test_all_commands_are_there() -> None:
     """What the README promises."""
     assert {" ".join(path) for path in COMMANDS} == {
-        *("dev", "token", "fetch", "env", "export", "db upgrade", "db check"),
+        *("doctor explain", "dev", "token", "fetch", "env", "export", "db upgrade", "db check"),
         *("keys create", "keys list", "keys rotate", "keys promote", "keys retire", "keys revoke"),
         *("keys export", "keys reseal", "keys store-master-key"),
         *("resources create", "resources list", "resources show", "resources update", "resources delete"),

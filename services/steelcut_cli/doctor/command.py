@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from steelcut_cli import output
+from steelcut_cli.doctor import explaining
 from steelcut_cli.doctor.findings import State, counts, show
 from steelcut_cli.errors import Misuse
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from steelcut_cli.doctor.round_trip import Traveller
 
 app = typer.Typer()
+app.command("explain", epilog=explaining.EXAMPLES)(explaining.explain)
 
 EXAMPLES = output.examples(
     "set -a; . .steelcut/dev.env; set +a",

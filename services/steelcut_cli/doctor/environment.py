@@ -28,6 +28,7 @@ class Environment:
     resource_issuer: str | None
     caller_issuer: str | None
     base_url: str | None
+    jwks_uri: str | None
     leeway_seconds: float
     key_rotation_days: int | None
     keys: KeySettings | None
@@ -45,6 +46,7 @@ class Environment:
             resource_issuer=resource.issuer if resource else one(ResourceSettings, "issuer"),
             caller_issuer=one(CallerSettings, "issuer"),
             base_url=resource.base_url if resource else one(ResourceSettings, "base_url"),
+            jwks_uri=one(ResourceSettings, "jwks_uri"),
             leeway_seconds=_or_default(ResourceSettings, "leeway_seconds"),
             key_rotation_days=one(AuthSettings, "key_rotation_days"),
             keys=_whole(KeySettings),
