@@ -90,5 +90,5 @@ def _at_least(reading: Reading) -> float:
 
 def _apart(reading: Reading) -> str:
     if _at_least(reading) == 0:
-        return f"within {max(reading.uncertainty, abs(reading.offset)):.1f} s of"
+        return f"within {max(reading.uncertainty, 0.1):.1f} s of"
     return f"{abs(reading.offset):.1f} s {'ahead of' if reading.offset > 0 else 'behind'}"

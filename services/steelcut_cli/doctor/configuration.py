@@ -86,7 +86,7 @@ def _agreement(environment: Environment) -> Finding:
             f"Set {' and '.join(variable for variable in list(named)[:2] if variable not in said)} to compare them.",
         )
     if len(set(said.values())) == 1:
-        return ok(name, f"{' and '.join(said)} are {environment.issuer}.")
+        return ok(name, f"{', '.join(said)}: all are {environment.issuer}.")
     differing = ", ".join(f"{variable} is {issuer}" for variable, issuer in said.items())
     return failed(
         name,

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from steelcut_cli.doctor.environment import Environment
 
 TIMEOUT_SECONDS: Final = 5.0
-# RFC 9110 §5.6.7: a Date header shows whole seconds.
-DATE_SECONDS: Final = 1.0
+# RFC 9110 §5.6.7: a Date header shows whole seconds; and servers write it anew once a second.
+DATE_SECONDS: Final = 2.0
 ISSUERS: Final = ("AUTH_ISSUER", "RESOURCE_ISSUER", "STEELCUT_ISSUER")
 _REACH: Final = (
     "Start it, or see that this URL leads to it from here: DNS, proxy, firewall. Run this where callers are."
