@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres
+from tests.support import logged
 from tests.support.databases import Databases, Templates
 from tests.support.plain_http import http_client
 from tests.support.system import System, running_system
@@ -36,6 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", "slow: of a file that takes many seconds: it is started before the others"
     )
     config.addinivalue_line("markers", "long: takes too long for each time: only `make test-faults` runs it")
+    logged.look_at_everything()
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -59,6 +61,13 @@ def pytest_sessionfinish() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the slow files first, so that all workers end at about the same time."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_secret_is_logged() -> Iterator[None]:
+    """Fail the test in which a secret got into a log, whoever's log it is."""
+    yield
+    logged.check()
 
 
 @pytest.fixture(scope="session")

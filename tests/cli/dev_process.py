@@ -14,6 +14,7 @@ from pathlib import Path
 
 from steelcut_cli.dev import embedded_postgres
 from tests.cli import terminal
+from tests.support import logged
 
 READY = "Both services keep running."
 PATIENCE_SECONDS = 60.0
@@ -60,6 +61,7 @@ class Dev:
         """Send a signal; return the exit code and what stood on stderr."""
         self.process.send_signal(number)
         out, err = self.process.communicate(timeout=PATIENCE_SECONDS)
+        logged.look(err)
         self.screen += out
         return self.process.returncode, err
 

@@ -15,6 +15,7 @@ from typing import Any, Final, TextIO
 from unittest import mock
 
 from steelcut_cli import main
+from tests.support import logged
 
 # As `steelcut` from the environment's bin folder, which is there only once the project is installed.
 COMMAND: Final = (sys.executable, "-W", "error", "-c", "from steelcut_cli.main import run; run()")
@@ -81,7 +82,9 @@ def _run(arguments: tuple[str, ...], variables: dict[str, str], given: TextIO) -
             main.run(arguments)
         except SystemExit as end:
             code = int(end.code or 0)
-    return Outcome(code, _text(out), _text(err))
+    said = _text(err)
+    logged.look(said)
+    return Outcome(code, _text(out), said)
 
 
 def process(

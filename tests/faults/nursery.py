@@ -23,6 +23,7 @@ import uvicorn
 
 from auth_service.app import create_app
 from tests.faults.operators import ISSUER
+from tests.support import logged
 from tests.support.databases import Databases
 
 _ROOT = Path(__file__).parents[2]
@@ -104,6 +105,7 @@ async def nursery() -> AsyncIterator[Nursery]:
             assert process.stdin is not None
             process.stdin.close()
             await process.wait()
+            logged.look_at(log)
 
 
 def _main() -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 
+from tests.support import logged
 from tests.support.databases import Databases
 from tests.support.plain_http import http_client
 from tests.support.system import GRANT, Registered
@@ -103,6 +104,7 @@ async def running(module: str, service: str, environment: dict[str, str]) -> Asy
             if process.returncode is None:
                 process.terminate()
             await process.wait()
+            logged.look_at(log)
 
 
 async def _until_ready(http: httpx.AsyncClient, process: asyncio.subprocess.Process, log: Any) -> None:
