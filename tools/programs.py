@@ -1,6 +1,6 @@
 """Find a program that tests or benchmarks need, or bring Debian's package of it: no root, nothing installed.
 
-Usage: python tools/programs.py nginx | caddy | traefik | wrk | promtool
+Usage: python tools/programs.py nginx | caddy | traefik | wrk | promtool | pgbouncer
 
 Prints the path of the program. What the machine has already is taken as it is. Otherwise apt-get, with lists and a
 cache of its own, brings the package and what it needs and the machine lacks; `make clean` takes it away again.
@@ -27,6 +27,7 @@ VERSION_ARGUMENT: Final = {
     "traefik": "version",
     "wrk": "-v",
     "promtool": "--version",
+    "pgbouncer": "--version",
 }
 # Where Debian's package has another name than the program.
 PACKAGE: Final = {"promtool": "prometheus"}

@@ -229,6 +229,10 @@ class AuthSettings(ServingSettings, KeySettings, AuditSettings, LimitSettings):
         description="URL under which clients and resource servers see this service; the token's `iss`",
     )
     database_url: DatabaseUrl = Field(description="PostgreSQL URL of the run-time role of the auth database")
+    listen_database_url: DatabaseUrl | None = Field(
+        None,
+        description="Optional: the direct URL, where AUTH_DATABASE_URL leads to pgbouncer: LISTEN needs a session",
+    )
     admin_database_url: DatabaseUrl | None = Field(
         None,
         description="Optional: PostgreSQL URL of the administrator role, for a process that administers too",

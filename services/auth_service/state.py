@@ -211,8 +211,9 @@ def _hearing_of_changes(process: Process) -> contextlib.AbstractAsyncContextMana
         process.registry.missed()
         process.changed.set()
 
+    settings = process.settings
     return listening(
-        process.settings.database_url.get_secret_value(),
+        (settings.listen_database_url or settings.database_url).get_secret_value(),
         {
             "steelcut_clients": process.registry.forget,
             "steelcut_resources": resources_changed,

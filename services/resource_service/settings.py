@@ -55,6 +55,10 @@ class ResourceSettings(ServingSettings):
     database_url: DatabaseUrl = Field(
         description="PostgreSQL URL of the run-time role of the resource database"
     )
+    listen_database_url: DatabaseUrl | None = Field(
+        None,
+        description="Optional: the direct URL, where RESOURCE_DATABASE_URL leads to pgbouncer: LISTEN needs a session",
+    )
     publisher_database_url: DatabaseUrl | None = Field(
         None,
         description=(

@@ -105,7 +105,7 @@ def _hearing_of_changes(
         cache.forget(resource, key)
 
     return listening(
-        settings.database_url.get_secret_value(),
+        (settings.listen_database_url or settings.database_url).get_secret_value(),
         {"steelcut_documents": changed},
         missed=cache.missed,
         log=log,

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 import asyncpg
 
@@ -30,6 +30,8 @@ NOT_THERE: Final = (
 HEAD_START_SECONDS: Final = 0.25
 # As libpq has it: a standby if there is one, else whatever there is.
 _PREFER_STANDBY: Final = "prefer-standby"
+# How many statements a connection keeps prepared: 0 behind a pooler that gives each transaction another connection.
+_CACHE_SIZE: Final = "statement_cache_size"
 
 
 async def connect_to_one(
@@ -42,9 +44,11 @@ async def connect_to_one(
     """Connect to the first host of ``url`` that answers and is of the kind that is asked for.
 
     ``timeout``, in seconds, is divided evenly among the hosts; while one is silent the next is asked beside it.
-    ``target_session_attrs`` comes before the one in the URL; ``options`` are those of ``asyncpg.connect``. Raises what
-    that raises; of ``NOT_THERE`` that of the last host.
+    ``target_session_attrs`` comes before the one in the URL, whose ``statement_cache_size`` is the one of
+    ``asyncpg.connect``, as ``options`` are. Raises what that raises; of ``NOT_THERE`` that of the last host.
     """
+    url, own = _own_options(url)
+    options |= own
     kinds: tuple[str | None, ...] = (target_session_attrs or _kind_of(url),)
     if kinds == (_PREFER_STANDBY,):
         kinds = ("standby", "any")
@@ -96,6 +100,20 @@ def one_by_one(url: str) -> list[str]:
     place = urlsplit(url).netloc
     credentials, at, hosts = place.rpartition("@")
     return [url.replace(f"//{place}", f"//{credentials}{at}{host}", 1) for host in hosts.split(",")]
+
+
+def _own_options(url: str) -> tuple[str, dict[str, Any]]:
+    """Take from the query what is an argument of asyncpg's, which it would send to PostgreSQL as a setting.
+
+    Raises ``ValueError`` where the size is no number.
+    """
+    place, _, query = url.partition("?")
+    pairs = parse_qsl(query, keep_blank_values=True)
+    sizes = [value for name, value in pairs if name == _CACHE_SIZE]
+    if not sizes:
+        return url, {}
+    rest = urlencode([(name, value) for name, value in pairs if name != _CACHE_SIZE])
+    return f"{place}?{rest}" if rest else place, {_CACHE_SIZE: int(sizes[-1])}
 
 
 def _kind_of(url: str) -> str | None:
