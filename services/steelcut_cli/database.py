@@ -15,7 +15,7 @@ from steelcut_cli.errors import Refusal
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
-    from steelcut.service.migrations import DatabaseAccess
+    from steelcut.service.migrations import DatabaseAccess, SchemaState
     from steelcut_cli.connections import Connection
 
 app = typer.Typer(no_args_is_help=True, help="Make and check the two databases: schema, roles, rights.")
@@ -99,14 +99,16 @@ def _check(service: Service, access: DatabaseAccess) -> DatabaseReport:
 
     try:
         state = migrations.state(access.owner, _package(service))
-        problem = (
-            _role_problem(service, access)
-            if state.is_current
-            else "the schema is not current: steelcut db upgrade"
-        )
+        problem = _schema_problem(state) or _role_problem(service, access)
     except ServiceRefusal as error:
         return DatabaseReport(service, None, None, str(error))
     return DatabaseReport(service, state.current, state.head, problem)
+
+
+def _schema_problem(state: SchemaState) -> str | None:
+    if state.is_newer:
+        return "the schema is of a newer version: check it with that one"
+    return None if state.is_current else "the schema is not current: steelcut db upgrade"
 
 
 def _role_problem(service: Service, access: DatabaseAccess) -> str | None:

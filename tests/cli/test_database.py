@@ -121,6 +121,25 @@ async def test_check_of_an_empty_database(steelcut: Steelcut, newcomer: dict[str
     assert checked.json[0]["problem"] == "the schema is not current: steelcut db upgrade"
 
 
+async def test_schema_of_a_newer_version(steelcut: Steelcut, newcomer: dict[str, str]) -> None:
+    """An older version says so and changes nothing, not even the rights that the newer one gave."""
+    await steelcut("db", "upgrade", "auth", env=newcomer)
+    owner = await asyncpg.connect(newcomer["AUTH_OWNER_DATABASE_URL"])
+    await owner.execute("UPDATE alembic_version SET version_num = '9999'")
+    await owner.execute("CREATE TABLE newer (one int); GRANT SELECT ON newer TO fresh_auth")
+    refused = await steelcut("db", "upgrade", "auth", env=newcomer)
+    assert refused.code == 1
+    assert refused.sentence == (
+        "auth database: The schema is at revision 9999, which this version does not know: a newer one made it, and"
+        " upgrades it. Schema and rights are as they were."
+    )
+    assert await owner.fetchval("SELECT has_table_privilege('fresh_auth', 'newer', 'SELECT')")
+    await owner.close()
+    checked = await steelcut("db", "check", "auth", "--json", env=newcomer)
+    assert checked.code == 1
+    assert checked.json[0]["problem"] == "the schema is of a newer version: check it with that one"
+
+
 async def test_check_of_a_wrong_run_time_role(
     steelcut: Steelcut, operator: dict[str, str], postgres: EmbeddedPostgres
 ) -> None:

@@ -56,10 +56,14 @@ class DatabaseAccess:
 
 @dataclass(frozen=True, slots=True)
 class SchemaState:
-    """The revision a database is at (None: empty) beside the newest one that this code knows."""
+    """The revision a database is at (None: empty) beside the newest one that this code knows.
+
+    ``is_newer``: this code does not know the one it is at, since a newer version made it.
+    """
 
     current: str | None
     head: str
+    is_newer: bool = False
 
     @property
     def is_current(self) -> bool:
@@ -73,6 +77,13 @@ def upgrade(access: DatabaseAccess, package: str) -> SchemaState:
     Running it again changes nothing. Must not be called from a running event loop. Raises ``MigrationError``.
     """
     asyncio.run(_prepare(access))
+    # Before anything is done: what follows would take the rights away that a newer version gave.
+    found = state(access.owner, package)
+    if found.is_newer:
+        raise MigrationError(
+            f"The schema is at revision {found.current}, which this version does not know: a newer one made it, and"
+            " upgrades it. Schema and rights are as they were."
+        )
     command.upgrade(_config(package, access.owner), "head")
     asyncio.run(_grant(access, package))
     return state(access.owner, package)
@@ -92,9 +103,12 @@ def upgrade_sql(package: str) -> str:
 
 def state(owner_url: str, package: str) -> SchemaState:
     """Read the revision that the database is at. Raises ``MigrationError`` when it cannot be reached."""
-    head = ScriptDirectory.from_config(_config(package, None)).get_current_head()
+    scripts = ScriptDirectory.from_config(_config(package, None))
+    head = scripts.get_current_head()
     assert head is not None  # noqa: S101 - both services have migrations
-    return SchemaState(current=asyncio.run(_current_revision(owner_url)), head=head)
+    current = asyncio.run(_current_revision(owner_url))
+    known = {script.revision for script in scripts.walk_revisions()}
+    return SchemaState(current, head, is_newer=current is not None and current not in known)
 
 
 def revisions(package: str) -> tuple[str, ...]:
