@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic.fields import FieldInfo
@@ -223,6 +223,7 @@ class AuthSettings(ServingSettings, KeySettings, AuditSettings, LimitSettings):
     """What one process of the authorization server needs to know."""
 
     model_config = SettingsConfigDict(env_prefix="AUTH_")
+    seen_at: ClassVar[str] = "issuer"
 
     issuer: Annotated[str, AfterValidator(_check_own_issuer)] = Field(
         "http://127.0.0.1:8000",
@@ -270,11 +271,6 @@ class AuthSettings(ServingSettings, KeySettings, AuditSettings, LimitSettings):
     host: str = Field("127.0.0.1", description="Address to listen on")
     port: int = Field(8000, ge=0, le=65_535, description="Port to listen on")
     log_format: LogFormat = Field("auto", description="`json`, `console`, or `auto`: console on a terminal")
-
-    @property
-    def seen_at(self) -> str:
-        """The issuer."""
-        return self.issuer
 
 
 class AuthOwnerSettings(ServiceSettings):

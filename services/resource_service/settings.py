@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
@@ -40,6 +40,7 @@ class ResourceSettings(ServingSettings):
     """What one process of the resource server needs to know."""
 
     model_config = SettingsConfigDict(env_prefix="RESOURCE_")
+    seen_at: ClassVar[str] = "base_url"
 
     issuer: Annotated[str, AfterValidator(_check_issuer)] = Field(
         "http://127.0.0.1:8000", description="URL of the authorization server whose tokens open the documents"
@@ -120,11 +121,6 @@ class ResourceSettings(ServingSettings):
     host: str = Field("127.0.0.1", description="Address to listen on")
     port: int = Field(8001, ge=0, le=65_535, description="Port to listen on")
     log_format: LogFormat = Field("auto", description="`json`, `console`, or `auto`: console on a terminal")
-
-    @property
-    def seen_at(self) -> str:
-        """What the identifiers of its resources begin with."""
-        return self.base_url
 
     def identifier(self, resource: str) -> str:
         """Return the identifier of a resource: its URL, and the ``aud`` of tokens for it (RFC 8707 §2)."""

@@ -16,23 +16,13 @@ from steelcut.service.environment import wipe
 from steelcut.service.settings import load
 from steelcut_cli import environment
 from tests.support.databases import Databases
+from tests.support.processes import environment_of, family_of
 from tests.support.replicas import auth_replicas, resource_replicas, running
 from tests.support.system import System
 
 pytestmark = pytest.mark.slow
 
 MARK = "hunter2"
-
-
-def family_of(pid: int) -> set[int]:
-    """Return a process and all that it started."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()
-    return {pid}.union(*(family_of(int(child)) for child in children))
-
-
-def shown(pid: int) -> str:
-    """Return what the kernel shows as the environment of a process."""
-    return Path(f"/proc/{pid}/environ").read_text(encoding="utf-8")
 
 
 def every_secret() -> dict[str, str]:
@@ -45,8 +35,8 @@ def every_secret() -> dict[str, str]:
 def given(service: str, secrets_file: Path) -> dict[str, str]:
     """Return the environment of a service that shares its `.env` with all others; the master key is in a file."""
     variables = every_secret() | {"AUTH_LIMITS_URL": f"redis://:{MARK}@127.0.0.1:1/0"}
-    del variables["AUTH_MASTER_KEY"]
-    del variables["AUTH_PREVIOUS_MASTER_KEY"]
+    for name in ("AUTH_MASTER_KEY", "AUTH_PREVIOUS_MASTER_KEY", f"{service.upper()}_TLS_KEY_PASSWORD"):
+        del variables[name]
     secrets_file.write_text(base64.b64encode(secrets.token_bytes(32)).decode())
     return {**variables, "AUTH_MASTER_KEY_FILE": str(secrets_file), "NAME": service}
 
@@ -58,7 +48,7 @@ async def test_no_secret_is_left_and_nothing_inherits_one(service: str, workers:
     variables = {**given(service, file), f"{service.upper()}_WORKERS": workers}
     async with running("tests.hardening.telling", service, variables) as telling:
         told = (await telling.http.get("/readyz")).json()
-        kernel = {pid: shown(pid) for pid in family_of(telling.process.pid)}
+        kernel = {pid: environment_of(pid) for pid in family_of(telling.process.pid)}
     assert MARK in told["read"]
     assert told["own"]["AUTH_MASTER_KEY_FILE"] == str(file)
     assert told["own"]["NAME"] == service
@@ -79,7 +69,7 @@ async def test_services_work_without_what_they_have_wiped(system: System) -> Non
         status, _ = await auth.ask(system.client)
         ready = await resource.http.get("/readyz")
         family = family_of(auth.process.pid) | family_of(resource.process.pid)
-        kernel = "".join(map(shown, family))
+        kernel = "".join(map(environment_of, family))
     assert (status, ready.status_code) == (200, 200)
     assert len(family) > 3
     for secret in (

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -16,6 +15,7 @@ from auth_service.administration.clients import disable_client
 from resource_service.settings import ResourceSettings
 from steelcut.service.serving import run
 from tests.support.plain_http import http_client
+from tests.support.processes import command_of, workers_of
 from tests.support.replicas import Replica, auth_replicas
 from tests.support.system import ACTOR, GRANT, Registered, System
 from tests.support.waiting import until
@@ -33,21 +33,8 @@ async def service(system: System) -> AsyncIterator[Replica]:
         yield replicas[0]
 
 
-def workers_of(pid: int) -> set[int]:
-    """Return the children of a process that serve; Python's resource tracker is one that does not."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()
-    return {int(child) for child in children if "resource_tracker" not in _command(int(child))}
-
-
-def _command(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return ""
-
-
 def _is_there(pid: int) -> bool:
-    return bool(_command(pid))
+    return bool(command_of(pid))
 
 
 async def statuses(service: Replica, client: Registered) -> set[int]:

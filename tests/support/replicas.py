@@ -6,17 +6,18 @@ import asyncio
 import contextlib
 import os
 import socket
+import ssl
 import sys
 import tempfile
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import IO, Any
 
 import httpx
 
 from tests.support import logged
 from tests.support.databases import Databases
-from tests.support.plain_http import http_client
+from tests.support.plain_http import NO_TLS, http_client
 from tests.support.system import GRANT, Registered
 from tests.support.waiting import until
 
@@ -31,6 +32,12 @@ class Replica:
     url: str
     process: asyncio.subprocess.Process
     http: httpx.AsyncClient
+    log: IO[bytes] = field(repr=False)
+
+    def said(self) -> str:
+        """Return what it wrote so far."""
+        # Not by reading on: the process writes where this file stands.
+        return os.pread(self.log.fileno(), 1 << 20, 0).decode()
 
     async def ask(self, client: Registered, **form: Any) -> tuple[int, dict[str, Any]]:
         """Post a token request; return the status and the answer."""
@@ -83,10 +90,12 @@ async def _replicas(service: str, variables: dict[str, str], count: int) -> Asyn
 
 
 @contextlib.asynccontextmanager
-async def running(module: str, service: str, environment: dict[str, str]) -> AsyncIterator[Replica]:
+async def running(
+    module: str, service: str, environment: dict[str, str], tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Replica]:
     """Run ``python -m module``, ready, on a free port unless ``environment`` names one, as a service does."""
-    port = environment.get(f"{service.upper()}_PORT") or str(_free_port())
-    url = f"http://127.0.0.1:{port}"
+    port = environment.get(f"{service.upper()}_PORT") or str(free_port())
+    url = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
     variables = {
         **{name: value for name, value in os.environ.items() if not name.startswith(_OURS)},
         f"{service.upper()}_PORT": port,
@@ -97,9 +106,9 @@ async def running(module: str, service: str, environment: dict[str, str]) -> Asy
             *(sys.executable, "-m", module), env=variables, stdout=log, stderr=log
         )
         try:
-            async with http_client(base_url=url, timeout=10) as http:
+            async with http_client(base_url=url, timeout=10, verify=tls or NO_TLS) as http:
                 await _until_ready(http, process, log)
-                yield Replica(url, process, http)
+                yield Replica(url, process, http, log)
         finally:
             if process.returncode is None:
                 process.terminate()
@@ -120,7 +129,8 @@ async def _until_ready(http: httpx.AsyncClient, process: asyncio.subprocess.Proc
     await until(ready, START_SECONDS)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nobody listens on at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -13,6 +13,7 @@ from steelcut.service.http_protocol import HttpProtocol
 from steelcut.service.logs import uvicorn_log_config
 from steelcut.service.security_headers import security_headers
 from steelcut.service.settings import ConfigurationError, ServingSettings, load, variable_name
+from steelcut.service.tls import Tls
 from steelcut.service.workers import WorkerConfig, serve
 
 EXIT_CONFIGURATION = 2
@@ -32,6 +33,10 @@ def run(
     given = _given(service, settings_class, arguments)
     try:
         settings = load(settings_class, **given)
+        tls = Tls.from_settings(settings)
+        if tls is not None:
+            # Before anything is started: each process reads the files for itself.
+            tls()
     except ConfigurationError as error:
         sys.stderr.writelines(f"{service}: {sentence}\n" for sentence in error.sentences)
         sys.exit(EXIT_CONFIGURATION)
@@ -50,6 +55,7 @@ def run(
             port=settings.port,
             workers=settings.workers,
             limit_concurrency=settings.max_connections,
+            ssl_context_factory=tls,
             max_waiting_requests=settings.max_waiting_requests,
             drain_seconds=settings.drain_seconds,
             log_config=uvicorn_log_config(service, settings.log_format),

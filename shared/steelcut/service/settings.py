@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -98,6 +98,8 @@ MAX_WORKERS = 256
 class ServingSettings(ServiceSettings):
     """What a settings class must have to be served by ``steelcut.service.serving``."""
 
+    # The field that holds the URL under which clients see the service.
+    seen_at: ClassVar[str]
     host: str
     port: int
     log_format: LogFormat
@@ -142,15 +144,34 @@ class ServingSettings(ServiceSettings):
         description="Processes that answer at one address; each has its own database connections and caches",
     )
 
-    @property
-    def seen_at(self) -> str:
-        """URL under which clients see the service."""
-        raise NotImplementedError
+    tls_certificate_file: Path | None = Field(
+        None,
+        description="Optional: PEM file of a certificate, and of those between it and its authority; with it, and the "
+        "key, the process speaks TLS and nothing else",
+    )
+    tls_key_file: Path | None = Field(None, description="Optional: PEM file of the certificate's private key")
+    tls_key_password: SecretStr | None = Field(
+        None, description="Optional: what opens that file, where it is encrypted"
+    )
 
     @property
     def is_https(self) -> bool:
         """Whether clients come by TLS, to this process or to a proxy before it."""
-        return self.seen_at.startswith("https://")
+        return str(getattr(self, self.seen_at)).startswith("https://")
+
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> Self:
+        certificate, key, password, url = (
+            variable_name(type(self), name)
+            for name in ("tls_certificate_file", "tls_key_file", "tls_key_password", self.seen_at)
+        )
+        if (self.tls_certificate_file is None) != (self.tls_key_file is None):
+            raise ValueError(f"{certificate} and {key} belong together: set both, or neither.")
+        if self.tls_key_file is None and self.tls_key_password is not None:
+            raise ValueError(f"{password} is set, and {key} is not: there is nothing to open.")
+        if self.tls_key_file is not None and not self.is_https:
+            raise ValueError(f"{url}: must begin with https://, since {certificate} is set.")
+        return self
 
 
 def check_database_url(url: SecretStr) -> SecretStr:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
+import logging
 import multiprocessing
 import os
 import resource
@@ -25,6 +26,7 @@ from uvicorn.supervisors import Multiprocess
 from steelcut.service.counting import Connections
 from steelcut.service.ending import Ending
 from steelcut.service.overload import DEFAULT_WAITING
+from steelcut.service.settings import ConfigurationError
 
 # A request makes some hundred objects and no cycle: the default of 700 would look for cycles all the time.
 GARBAGE_OBJECTS: Final = 20_000
@@ -54,7 +56,12 @@ class WorkerConfig(uvicorn.Config):
 
     def load(self) -> None:
         """Load the application, to be started by ``WorkerLifespan``."""
-        super().load()
+        try:
+            super().load()
+        except ConfigurationError as error:
+            # The files of a certificate are no longer what they were when the parent looked; where, it says itself.
+            logging.getLogger("uvicorn.error").error("%s", error)  # noqa: TRY400
+            sys.exit(STARTUP_FAILURE)
         self.lifespan_class = WorkerLifespan
 
     def load_app(self) -> Any:

@@ -1,0 +1,302 @@
+"""TLS in the services themselves, by their settings: real processes, and clients that verify."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import secrets
+import signal
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from resource_service.settings import ResourceSettings
+from steelcut.service.serving import run
+from steelcut.service.settings import load
+from steelcut.service.tls import Tls
+from tests.support.certificates import Authority
+from tests.support.databases import Databases
+from tests.support.plain_http import http_client
+from tests.support.processes import workers_of
+from tests.support.replicas import Replica, free_port, running
+from tests.support.system import DOCUMENT, RESOURCE, Registered, seed
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.slow
+
+DATABASE_URL = "postgresql://reader:hunter2@127.0.0.1/steelcut_resource"
+PASSWORD = "what opens the key"
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Whom the clients of this file trust."""
+    return Authority.new(tmp_path_factory.mktemp("authority"))
+
+
+@dataclass(frozen=True)
+class Served:
+    """Both services over TLS, and a client of theirs."""
+
+    auth: Replica
+    resource: Replica
+    client: Registered
+
+    def said(self) -> str:
+        """Return what both wrote so far."""
+        return self.auth.said() + self.resource.said()
+
+
+@pytest.fixture
+async def served(databases: Databases, authority: Authority, tmp_path: Path) -> AsyncIterator[Served]:
+    """Both, seen by who trusts their authority; the auth service has two workers and an encrypted key."""
+    auth_port, resource_port = str(free_port()), str(free_port())
+    issuer, base = f"https://127.0.0.1:{auth_port}", f"https://127.0.0.1:{resource_port}"
+    master_key = base64.b64encode(secrets.token_bytes(32)).decode()
+    client = await seed(databases, base, master_key)
+    certificate, key = authority.certify(tmp_path / "auth", PASSWORD)
+    (tmp_path / "password").write_text(PASSWORD + "\n")
+    auth = {
+        "AUTH_DATABASE_URL": databases.auth.runtime,
+        "AUTH_MASTER_KEY": master_key,
+        "AUTH_ISSUER": issuer,
+        "AUTH_PORT": auth_port,
+        "AUTH_WORKERS": "2",
+        "AUTH_TLS_CERTIFICATE_FILE": str(certificate),
+        "AUTH_TLS_KEY_FILE": str(key),
+        "AUTH_TLS_KEY_PASSWORD_FILE": str(tmp_path / "password"),
+    }
+    certificate, key = authority.certify(tmp_path / "resource")
+    resource = {
+        "RESOURCE_DATABASE_URL": databases.resource.runtime,
+        "RESOURCE_ISSUER": issuer,
+        "RESOURCE_BASE_URL": base,
+        "RESOURCE_PORT": resource_port,
+        "RESOURCE_TLS_CERTIFICATE_FILE": str(certificate),
+        "RESOURCE_TLS_KEY_FILE": str(key),
+        # It asks the issuer for its keys, as a client that verifies.
+        "SSL_CERT_FILE": str(authority.file),
+    }
+    trusted = authority.trusted()
+    async with (
+        running("auth_service", "auth", auth, trusted) as auth_replica,
+        running("resource_service", "resource", resource, trusted) as resource_replica,
+    ):
+        yield Served(auth_replica, resource_replica, client)
+
+
+async def serial_of(url: str, authority: Authority) -> str:
+    """Return which certificate a service shows to a new connection."""
+    host, _, port = url.removeprefix("https://").partition(":")
+    _, writer = await asyncio.open_connection(host, int(port), ssl=authority.trusted())
+    shown: dict[str, Any] = writer.get_extra_info("peercert")
+    writer.close()
+    with contextlib.suppress(ConnectionError, ssl.SSLError):
+        await writer.wait_closed()
+    return str(shown["serialNumber"])
+
+
+async def spoken(url: str, context: ssl.SSLContext) -> str:
+    """Return the version of TLS that a service agrees on with ``context``."""
+    host, _, port = url.removeprefix("https://").partition(":")
+    _, writer = await asyncio.open_connection(host, int(port), ssl=context)
+    version = str(writer.get_extra_info("ssl_object").version())
+    writer.close()
+    with contextlib.suppress(ConnectionError, ssl.SSLError):
+        await writer.wait_closed()
+    return version
+
+
+def refused_while_sending(url: str, context: ssl.SSLContext) -> bytes:
+    """Send more than may come, and read the answer only then, as a simple client does; a reset would have lost it."""
+    address = ("127.0.0.1", int(url.rpartition(":")[2]))
+    with (
+        socket.create_connection(address, timeout=10) as connection,
+        context.wrap_socket(connection, server_hostname=address[0]) as tls,
+    ):
+        tls.sendall(
+            b"POST /token HTTP/1.1\r\nHost: a\r\nContent-Length: 4000000\r\nConnection: close\r\n"
+            b"Content-Type: application/x-www-form-urlencoded\r\n\r\n"
+        )
+        for _ in range(200):
+            tls.sendall(b"a" * 16_384)
+        return tls.recv(64)
+
+
+async def test_whole_way_over_tls(served: Served, authority: Authority) -> None:
+    """A token, the keys that verify it and the document that it opens; probes; and what is refused while it comes."""
+    status, answer = await served.auth.ask(served.client)
+    bearer = {"Authorization": f"Bearer {answer['access_token']}"}
+    document = await served.resource.http.get(f"/{RESOURCE}", headers=bearer)
+    metadata = (await served.auth.http.get("/.well-known/oauth-authorization-server")).json()
+    assert (status, document.status_code, document.content) == (200, 200, DOCUMENT)
+    assert metadata["token_endpoint"] == f"{served.auth.url}/token"
+    for replica in (served.auth, served.resource):
+        ready = await replica.http.get("/readyz")
+        assert ready.status_code == 200
+        assert ready.headers["strict-transport-security"] == "max-age=31536000"
+    answer_to_much = await asyncio.to_thread(refused_while_sending, served.auth.url, authority.trusted())
+    assert answer_to_much.startswith(b"HTTP/1.1 413 ")
+    assert "Traceback" not in served.said()
+
+
+async def test_nothing_but_good_tls(served: Served, authority: Authority) -> None:
+    """TLS 1.2 and 1.3, by a certificate that a stranger does not believe; the rest is not answered."""
+    for version, name in ((ssl.TLSVersion.TLSv1_2, "TLSv1.2"), (ssl.TLSVersion.TLSv1_3, "TLSv1.3")):
+        context = authority.trusted()
+        context.minimum_version = context.maximum_version = version
+        assert await spoken(served.auth.url, context) == name
+    old = authority.trusted()
+    old.set_ciphers("ALL:@SECLEVEL=0")
+    with pytest.warns(DeprecationWarning, match="TLSv1_1"):
+        old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        await spoken(served.auth.url, old)
+    async with http_client() as stranger:
+        with pytest.raises(httpx.TransportError):
+            await stranger.get(f"{served.auth.url.replace('https:', 'http:')}/healthz")
+        with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+            await stranger.get(f"{served.auth.url}/healthz")
+    assert (await served.auth.ask(served.client))[0] == 200
+    assert "Traceback" not in served.said()
+
+
+async def test_renewed_certificate_is_taken_by_new_workers(
+    served: Served, authority: Authority, tmp_path: Path
+) -> None:
+    """SIGHUP replaces one worker after the other; files that do not fit leave the old ones serving."""
+    url, pid = served.auth.url, served.auth.process.pid
+    workers = workers_of(pid)
+    before = await serial_of(url, authority)
+    authority.certify(tmp_path / "auth", PASSWORD)
+    served.auth.process.send_signal(signal.SIGHUP)
+
+    async def all_new() -> bool:
+        now = workers_of(pid)
+        return len(now) == len(workers) and not now & workers
+
+    await until(all_new, 60)
+    renewed = await serial_of(url, authority)
+    assert renewed != before
+
+    (tmp_path / "auth" / "key.pem").write_text("no key")
+    served.auth.process.send_signal(signal.SIGHUP)
+
+    async def told() -> bool:
+        return "holds no private key in PEM" in served.said()
+
+    await until(told, 60)
+    assert await serial_of(url, authority) == renewed
+    assert (await served.auth.ask(served.client))[0] == 200
+    assert "Traceback" not in served.said()
+
+
+MISTAKES = {
+    "no key": (
+        {"KEY_FILE": ""},
+        "RESOURCE_TLS_CERTIFICATE_FILE and RESOURCE_TLS_KEY_FILE belong together: set both, or neither.",
+    ),
+    "no certificate": ({"CERTIFICATE_FILE": ""}, "belong together"),
+    "plain identifiers": (
+        {"BASE_URL": "http://127.0.0.1:8001"},
+        "RESOURCE_BASE_URL: must begin with https://, since RESOURCE_TLS_CERTIFICATE_FILE is set.",
+    ),
+    "password of nothing": (
+        {"CERTIFICATE_FILE": "", "KEY_FILE": "", "KEY_PASSWORD": PASSWORD},
+        "RESOURCE_TLS_KEY_PASSWORD is set, and RESOURCE_TLS_KEY_FILE is not: there is nothing to open.",
+    ),
+    "missing file": (
+        {"CERTIFICATE_FILE": "{directory}/nowhere"},
+        "RESOURCE_TLS_CERTIFICATE_FILE cannot be read: No such file or directory.",
+    ),
+    "folder": ({"KEY_FILE": "{directory}"}, "RESOURCE_TLS_KEY_FILE cannot be read: Is a directory."),
+    "exchanged": (
+        {"CERTIFICATE_FILE": "{directory}/good/key.pem"},
+        "RESOURCE_TLS_CERTIFICATE_FILE: the file holds no certificate in PEM.",
+    ),
+    "certificate for a key": (
+        {"KEY_FILE": "{directory}/good/certificate.pem"},
+        "RESOURCE_TLS_KEY_FILE: the file holds no private key in PEM.",
+    ),
+    "key of another": (
+        {"KEY_FILE": "{directory}/other/key.pem"},
+        "the key is not that of the first certificate in RESOURCE_TLS_CERTIFICATE_FILE.",
+    ),
+    "encrypted": (
+        {"CERTIFICATE_FILE": "{directory}/locked/certificate.pem", "KEY_FILE": "{directory}/locked/key.pem"},
+        "RESOURCE_TLS_KEY_FILE: it is encrypted: set RESOURCE_TLS_KEY_PASSWORD_FILE, a file with its password.",
+    ),
+    "wrong password": (
+        {
+            "CERTIFICATE_FILE": "{directory}/locked/certificate.pem",
+            "KEY_FILE": "{directory}/locked/key.pem",
+            "KEY_PASSWORD": "hunter2-wrong",
+        },
+        "RESOURCE_TLS_KEY_PASSWORD: it does not open the key in RESOURCE_TLS_KEY_FILE.",
+    ),
+    "damaged": (
+        {"CERTIFICATE_FILE": "{directory}/damaged.pem"},
+        "RESOURCE_TLS_CERTIFICATE_FILE and RESOURCE_TLS_KEY_FILE: OpenSSL takes them not",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def files(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with good certificates and bad ones."""
+    directory = tmp_path_factory.mktemp("files")
+    authority.certify(directory / "good")
+    authority.certify(directory / "other")
+    authority.certify(directory / "locked", PASSWORD)
+    text = (directory / "good" / "certificate.pem").read_text()
+    (directory / "damaged.pem").write_text(text.replace("\nMI", "\nMM"))
+    return directory
+
+
+def set_up(monkeypatch: pytest.MonkeyPatch, files: Path, changes: dict[str, str]) -> None:
+    """Set the variables of a resource service that speaks TLS, with ``changes``."""
+    variables = {
+        "CERTIFICATE_FILE": "{directory}/good/certificate.pem",
+        "KEY_FILE": "{directory}/good/key.pem",
+        "BASE_URL": "https://127.0.0.1:8001",
+        **changes,
+    }
+    monkeypatch.setenv("RESOURCE_DATABASE_URL", DATABASE_URL)
+    for name, value in variables.items():
+        variable = f"RESOURCE_{name}" if name == "BASE_URL" else f"RESOURCE_TLS_{name}"
+        monkeypatch.setenv(variable, value.format(directory=files))
+
+
+@pytest.mark.parametrize(("changes", "sentence"), MISTAKES.values(), ids=MISTAKES)
+def test_mistake_is_one_sentence(
+    changes: dict[str, str],
+    sentence: str,
+    files: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Before anything is served: which variable, and what is wrong; nothing asks at the terminal."""
+    set_up(monkeypatch, files, changes)
+    with pytest.raises(SystemExit) as end:
+        run("resource_service", "resource_service.app:create_app", ResourceSettings, [])
+    (said,) = capsys.readouterr().err.splitlines()
+    assert end.value.code == 2
+    assert sentence in said
+    assert "hunter2" not in said
+
+
+def test_what_is_spoken_is_said_by_us(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However the machine's OpenSSL is configured; and nobody has us shake hands again and again."""
+    set_up(monkeypatch, files, {})
+    tls = Tls.from_settings(load(ResourceSettings))
+    assert tls is not None
+    context = tls()
+    assert context.minimum_version is ssl.TLSVersion.TLSv1_2
+    assert context.options & ssl.OP_NO_RENEGOTIATION
