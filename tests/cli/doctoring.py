@@ -56,11 +56,17 @@ class Doctor:
 
     async def examine(self, *arguments: str, **changed: str) -> Examined:
         """Run it for programs; ``changed`` variables are others, or taken away by an empty value."""
-        return Examined(await self.steelcut("doctor", "--json", *arguments, env=changed))
+        return Examined(self._seen(await self.steelcut("doctor", "--json", *arguments, env=changed), changed))
 
     async def explain(self, *arguments: str, stdin: str = "", **changed: str) -> Outcome:
         """Ask what a value says."""
-        return await self.steelcut("doctor", "explain", *arguments, env=changed, stdin=stdin.encode())
+        outcome = await self.steelcut("doctor", "explain", *arguments, env=changed, stdin=stdin.encode())
+        return self._seen(outcome, changed)
+
+    def _seen(self, outcome: Outcome, changed: Mapping[str, str]) -> Outcome:
+        # Whatever a test is about: no output has a secret that the command was given.
+        assert shows_none(outcome, secrets_of({**self.variables, **changed}))
+        return outcome
 
 
 def of_databases(databases: Databases) -> dict[str, str]:
@@ -89,7 +95,8 @@ def of_system(system: System) -> dict[str, str]:
 def secrets_of(variables: Mapping[str, str], *more: str) -> list[str]:
     """What must stand in no output: passwords, the master key, and ``more``."""
     passwords = {url.partition("@")[0].rpartition(":")[2] for url in variables.values() if "@" in url}
-    return [*passwords, *(value for name, value in variables.items() if "MASTER_KEY" in name), *more]
+    others = {value for name, value in variables.items() if "MASTER_KEY" in name or "SECRET" in name}
+    return [*filter(None, {*passwords, *others}), *more]
 
 
 def shows_none(outcome: Outcome | Examined, secrets: list[Any]) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from typing import Any
 
 import httpx
 import pytest
@@ -16,6 +17,7 @@ from steelcut.errors import OAuthError
 from steelcut_cli.doctor.error_codes import ERROR_CODES
 from steelcut_cli.doctor.explaining import SECRET_PREFIX
 from steelcut_cli.doctor.reasons import explain_reason
+from tests.admin.operators import operating
 from tests.audit.reasons import GAP, reasons
 from tests.cli import terminal
 from tests.cli.doctoring import Doctor, of_databases, secrets_of, shows_none
@@ -124,16 +126,20 @@ async def test_issued_token_by_its_trace_id(auth: httpx.AsyncClient, system: Sys
     assert shows_none(shown, [answer.json()["access_token"], system.client.secret])
 
 
-async def test_administrative_change_by_its_trace_id(system: System) -> None:
-    """Who changed what, over HTTP."""
-    trace_id = "ab" * 16
-    actor = type(ACTOR)("client:ops", "127.0.0.1", trace_id)
-    client = await system.register("Changed")
-    await system.as_admin(lambda c: clients.disable_client(c, actor, client.client_id))
-    shown = await Doctor(of_databases(system.databases)).explain(trace_id)
-    assert "client.disable" in shown.out
-    assert "client:ops" in shown.out
-    assert "'enabled': False" in shown.out
+async def test_administrative_change_by_its_trace_id(start_system: Callable[..., Any]) -> None:
+    """Who changed what over HTTP, and to what; a secret that was made by it is nowhere."""
+    own: System = await start_system(admin=True)
+    async with operating(own, "clients:write") as api:
+        made = await api.post("/clients", json={"name": "Traced", "grants": {RESOURCE: ["read"]}})
+    shown = await _explain(own, made)
+    for words in (
+        "client.create",
+        "client:operator-",
+        f"client {made.json()['client_id']}",
+        '"name": "Traced"',
+    ):
+        assert words in shown.out
+    assert shows_none(shown, [made.json()["client_secret"]])
 
 
 async def test_trace_id_that_the_log_does_not_know(resource: httpx.AsyncClient, system: System) -> None:

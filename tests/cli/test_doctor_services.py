@@ -15,8 +15,10 @@ from resource_service import documents
 from steelcut_cli.doctor.clocks import Reading, check
 from tests.cli.doctoring import Doctor, answering, of_system, secrets_of, shows_none
 from tests.lifecycle.key_operator import KeyOperator, new_master_key
+from tests.support.databases import Databases
 from tests.support.issuer import resource_service
-from tests.support.system import ACTOR, RESOURCE, System, as_owner
+from tests.support.system import ACTOR, RESOURCE, System, as_owner, running_system
+from tests.support.tokens import IssuerKey
 
 CLOCKS = [f"clock of the {which}" for which in ("auth database", "resource database")] + [
     "clock of the auth service",
@@ -59,18 +61,38 @@ async def test_services_alone(system: System) -> None:
     assert "AUTH_DATABASE_URL" in examined.of("signing key")["advice"]
 
 
-async def test_services_that_are_stopped(doctor: Doctor) -> None:
-    """Both are told, with what to do; what stands upon them is not checked."""
-    nowhere = {"AUTH_ISSUER": "http://127.0.0.1:1", "RESOURCE_ISSUER": "http://127.0.0.1:1"}
-    examined = await doctor.examine(**nowhere, RESOURCE_BASE_URL="http://127.0.0.1:2")
+async def test_services_that_are_stopped(databases: Databases) -> None:
+    """Both are told, with what to do; what stands upon them is not checked, what stands by itself is."""
+    async with running_system(databases) as own:
+        doctor = Doctor(of_system(own))
+    examined = await doctor.examine()
     assert examined.outcome.code == 1
-    for check_name in ("auth service", "issuer metadata", "resource service"):
-        assert examined.of(check_name)["state"] == "failed"
+    assert examined.only("failed") == ["auth service", "issuer metadata", "resource service"]
+    for check_name in examined.only("failed"):
         assert "Connection refused" in examined.of(check_name)["found"]
-    assert "Start it" in examined.of("auth service")["advice"]
-    assert examined.of("published keys")["state"] == "not checked"
-    assert examined.of("resource metadata")["state"] == "not checked"
+        assert "Start it" in examined.of(check_name)["advice"]
+    assert set(examined.only("not checked")) == {"published keys", "resource metadata", "token round trip"}
     assert examined.of("signing key")["state"] == "ok"
+
+
+async def test_issuer_with_a_path(start_system: Callable[..., Any]) -> None:
+    """Its metadata stands elsewhere, its probe at the root (ADR 0010)."""
+    own: System = await start_system(issuer_path="/tenants/one")
+    examined = await Doctor(of_system(own)).examine()
+    assert examined.outcome.code == 0
+    assert examined.only("failed") == examined.only("not checked") == []
+
+
+async def test_keys_that_the_resource_service_reads_elsewhere(doctor: Doctor, system: System) -> None:
+    """They must be those that the issuer publishes; an address for the service alone cannot be judged from here."""
+    right = await doctor.examine(RESOURCE_JWKS_URI=f"{system.issuer}/.well-known/jwks.json")
+    assert right.of("RESOURCE_JWKS_URI")["state"] == "ok"
+    async with answering({"keys": [IssuerKey.generate().jwk()]}) as url:
+        wrong = await doctor.examine(RESOURCE_JWKS_URI=url)
+    assert wrong.of("RESOURCE_JWKS_URI")["state"] == "failed"
+    assert f"{url} has key-1, and the issuer publishes " in wrong.of("RESOURCE_JWKS_URI")["found"]
+    gone = await doctor.examine(RESOURCE_JWKS_URI=url)
+    assert gone.of("RESOURCE_JWKS_URI")["state"] == "not checked"
 
 
 async def test_service_that_is_not_ready(start_system: Callable[..., Any]) -> None:

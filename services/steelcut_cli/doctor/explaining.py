@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 import time
@@ -117,7 +118,11 @@ def _trace(trace_id: str, *, as_json: bool) -> None:
     for number, event in enumerate(events):
         if number:
             print()
-        output.facts({_NAMES.get(name, name): shown for name, shown in event.items()})
+        output.facts({_NAMES.get(name, name): _shown(value) for name, value in event.items()})
+
+
+def _shown(value: object) -> object:
+    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, dict) else value
 
 
 def _token(unverified_token: str, resource: str | None, issuer: str | None, *, as_json: bool) -> None:

@@ -98,6 +98,8 @@ def check(environment: Environment, services: Services) -> Iterator[Finding]:
     yield from _readiness("auth service", services.auth, ISSUERS)
     yield _metadata(environment, services)
     yield from _readiness("resource service", services.resource, ("RESOURCE_BASE_URL",))
+    if environment.jwks_uri is not None:
+        yield _keys_elsewhere(environment.jwks_uri, services)
 
 
 def _readiness(name: str, heard: Heard | None, variables: tuple[str, ...]) -> Iterator[Finding]:
@@ -154,6 +156,28 @@ def _metadata(environment: Environment, services: Services) -> Finding:
     return ok(name, f"It names exactly {issuer}.")
 
 
+def _keys_elsewhere(jwks_uri: str, services: Services) -> Finding:
+    """Compare what the resource service reads with what the issuer publishes (ADR 0006)."""
+    name = "RESOURCE_JWKS_URI"
+    heard = ask(services.exchange, jwks_uri)
+    kids = _kids(heard)
+    if heard.answer is None:
+        return not_checked(
+            name, heard.problem, "It may be for the resource service alone to reach: run this beside it."
+        )
+    if kids is None:
+        return failed(name, f"{jwks_uri} gives no key set.", "Let it lead to the key set of the issuer.")
+    if services.kids is None:
+        return not_checked(name, "The issuer's own key set cannot be had, to compare them.")
+    if kids != services.kids:
+        return failed(
+            name,
+            f"{jwks_uri} has {', '.join(sorted(kids))}, and the issuer publishes {', '.join(sorted(services.kids))}.",
+            "Let it lead to the key set of the issuer, past whatever caches it.",
+        )
+    return ok(name, "It has the keys that the issuer publishes.")
+
+
 def _key_set(exchange: Exchange, metadata: dict[str, Any] | None) -> tuple[str | None, frozenset[str] | None]:
     if metadata is None:
         return None, None
@@ -161,13 +185,16 @@ def _key_set(exchange: Exchange, metadata: dict[str, Any] | None) -> tuple[str |
         jwks_uri = jwks_uri_of(metadata)
     except ClientError:
         return None, None
-    answer = ask(exchange, jwks_uri).answer
-    if answer is None or answer.status != 200:
-        return jwks_uri, None
+    return jwks_uri, _kids(ask(exchange, jwks_uri))
+
+
+def _kids(heard: Heard) -> frozenset[str] | None:
+    if heard.answer is None or heard.answer.status != 200:
+        return None
     try:
-        return jwks_uri, frozenset(read_key_set(answer.body))
+        return frozenset(read_key_set(heard.answer.body))
     except Malformed:
-        return jwks_uri, None
+        return None
 
 
 def _clock(answer: Answer, begin: float, end: float) -> Reading | None:
