@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import shutil
-import socket
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,34 +9,15 @@ from pathlib import Path
 import pytest
 
 from tests.limits.limited import ALLOWED, Start
+from tests.support.redis_server import running_redis
 from tests.support.system import listen
-from tests.support.waiting import until
-
-REDIS = shutil.which("redis-server")
 
 
 @pytest.fixture
 async def redis_url(tmp_path: Path) -> AsyncIterator[str]:
     """A Redis of the test's own."""
-    if REDIS is None:
-        pytest.skip("redis-server is not installed: on Debian, apt-get install redis-server")
-    with listen() as free:
-        port = free.getsockname()[1]
-    server = await asyncio.create_subprocess_exec(
-        *(REDIS, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path)),
-        stdout=asyncio.subprocess.DEVNULL,
-    )
-
-    async def answers() -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", port)) == 0
-
-    try:
-        await until(answers, 10)
-        yield f"redis://127.0.0.1:{port}/0"
-    finally:
-        server.terminate()
-        await server.wait()
+    async with running_redis(tmp_path) as url:
+        yield url
 
 
 async def test_replicas_count_together(start_limited: Start, redis_url: str) -> None:

@@ -118,9 +118,7 @@ class Counters:
 
     async def close(self) -> None:
         """Hang up on Redis."""
-        if isinstance(self._shared, RedisStorage):
-            bridge: Any = self._shared.bridge
-            await bridge.storage.aclose()
+        await _hang_up(self._shared)
 
     async def run(self, work: Callable[[Storage], Awaitable[T]]) -> T:
         """Return what ``work`` comes to; it is begun anew on the own memory when Redis does not answer in time."""
@@ -135,6 +133,27 @@ class Counters:
                     "limits are counted by this process alone: Redis is away", reason=type(error).__name__
                 )
         return await work(self._own)
+
+
+async def redis_answers(url: str) -> bool:
+    """Say whether the Redis at ``url`` takes our password and answers as soon as it must.
+
+    Raises ``Refusal`` when the package for Redis is missing.
+    """
+    storage = _redis(url)
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            return await storage.check()
+    except Exception:  # noqa: BLE001 - whatever it is, replicas would count alone
+        return False
+    finally:
+        await _hang_up(storage)
+
+
+async def _hang_up(storage: Storage | None) -> None:
+    if isinstance(storage, RedisStorage):
+        bridge: Any = storage.bridge
+        await bridge.storage.aclose()
 
 
 def _redis(url: str) -> Storage:

@@ -29,6 +29,7 @@ class Environment:
     caller_issuer: str | None
     base_url: str | None
     jwks_uri: str | None
+    limits_url: SecretStr | None
     leeway_seconds: float
     key_rotation_days: int | None
     keys: KeySettings | None
@@ -47,6 +48,7 @@ class Environment:
             caller_issuer=one(CallerSettings, "issuer"),
             base_url=resource.base_url if resource else one(ResourceSettings, "base_url"),
             jwks_uri=one(ResourceSettings, "jwks_uri"),
+            limits_url=one(AuthSettings, "limits_url"),
             leeway_seconds=_or_default(ResourceSettings, "leeway_seconds"),
             key_rotation_days=one(AuthSettings, "key_rotation_days"),
             keys=_whole(KeySettings),

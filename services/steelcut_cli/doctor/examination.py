@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from steelcut_cli.doctor import audiences, clocks, configuration, databases, keys, round_trip, services
+from steelcut_cli.doctor import (
+    audiences,
+    clocks,
+    configuration,
+    databases,
+    keys,
+    limits,
+    round_trip,
+    services,
+)
 from steelcut_cli.doctor.environment import Environment
 from steelcut_cli.doctor.findings import Finding
 from steelcut_cli.doctor.places import look
@@ -20,6 +29,7 @@ def examine(
     yield from databases.check_reachability(views)
     yield from databases.check_roles(views)
     yield from databases.check_schemas(views)
+    yield from limits.check(environment)
     seen = services.visit(environment)
     yield from services.check(environment, seen)
     yield from keys.check(environment, views, seen)
