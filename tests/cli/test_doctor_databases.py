@@ -56,6 +56,18 @@ async def test_databases_as_they_should_be(doctor: Doctor) -> None:
     assert shows_none(examined, secrets_of(doctor.variables))
 
 
+def test_help_and_wrong_command_lines() -> None:
+    """It has examples to copy, as each command has, and says which client it makes; what it does not know is misuse."""
+    shown = terminal.run("doctor", "--help")
+    assert shown.code == 0
+    assert "steelcut doctor --client-id billing" in shown.out.split("Examples")[1]
+    assert "temporary" in shown.out
+    assert "explain" in shown.out
+    assert terminal.run("doctor", "nonsense").code == 2
+    assert terminal.run("doctor", "--nonsense").code == 2
+    assert terminal.run("doctor", "explain").code == 2
+
+
 async def test_for_people_each_check_is_a_line(doctor: Doctor) -> None:
     """The state first, then the check, what was found and what to do; the sum at the end."""
     shown = await doctor.steelcut("doctor", env={"AUTH_DATABASE_URL": ""})
