@@ -101,13 +101,16 @@ def old_client(client_id: str, stored: str, **fields: Any) -> Callable[[list[str
 
 async def take_old_clients(system: System, stored: Mapping[str, str], **options: Any) -> Report:
     """Import clients by id with the hashes of their secrets."""
+    return await system.as_admin(
+        lambda c: take(c, ACTOR, "test", reading(stored), **{"apply": True, **options})
+    )
 
-    def read(_: Catalogue) -> list[Item]:
-        return [
-            item(client_id, client_id, old_client(client_id, hashed)) for client_id, hashed in stored.items()
-        ]
 
-    return await system.as_admin(lambda c: take(c, ACTOR, "test", read, **{"apply": True, **options}))
+def reading(stored: Mapping[str, str]) -> Callable[[Catalogue], list[Item]]:
+    """Return what an import reads: clients by id, with the hashes of their secrets."""
+    return lambda _: [
+        item(client_id, client_id, old_client(client_id, hashed)) for client_id, hashed in stored.items()
+    ]
 
 
 async def import_old_client(system: System, client_id: str = "old", secret: str = SECRET) -> Registered:
