@@ -231,7 +231,7 @@ class _Turns:
         statements = await database.statements() if database else Statements()
         of_database = consumption([database.pid]).cpu_seconds if database else 0.0
         of_server = consumption(self._target.pids).cpu_seconds
-        begin, of_strangers = time.monotonic(), _strangers_cpu_seconds()
+        begin, of_strangers = time.monotonic(), strangers_cpu_seconds()
         load = await self._load(self._bench.plan.seconds)
         await self._settle()
         self._windows.append(
@@ -239,7 +239,7 @@ class _Turns:
                 load,
                 consumption(self._target.pids).cpu_seconds - of_server,
                 consumption([database.pid]).cpu_seconds - of_database if database else 0.0,
-                max(0.0, _strangers_cpu_seconds() - of_strangers) / (time.monotonic() - begin),
+                max(0.0, strangers_cpu_seconds() - of_strangers) / (time.monotonic() - begin),
                 (await database.statements()).since(statements) if database else statements,
             )
         )
@@ -271,6 +271,7 @@ class _Turns:
         return load
 
 
-def _strangers_cpu_seconds() -> float:
+def strangers_cpu_seconds() -> float:
+    """Return the processor time, in seconds, of all that has nothing to do with us since the machine was started."""
     # All that takes part descends from this process: wrk, the servers, PostgreSQL.
     return machine_cpu_seconds() - consumption([os.getpid()]).cpu_seconds
