@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
+# Arguments of pip-audit for `make check`, as for a database of weaknesses of your own.
+AUDIT ?=
 
 # Absolute, because the tools below keep their caches in it wherever they are started.
 environment := $(abspath $(VENV))
@@ -34,7 +36,7 @@ MAKEFLAGS += --no-print-directory
 faults := tests/faults tests/upgrades tests/auth/test_database_outage.py tests/resource/test_issuer_outage.py tests/audit/test_ends.py \
   tests/limits tests/transfer/test_slow_hashes.py tests/flow/test_overload.py tests/flow/test_idle_connections.py \
   tests/flow/test_http_edges.py tests/proxy/test_rolling.py
-.PHONY: help run test test-faults coverage bench bench-peers bench-growth bench-page check docs format lock compose-test env clean
+.PHONY: help run test test-faults coverage bench bench-peers bench-growth bench-page check docs sbom format lock compose-test env clean
 
 help: ## this list
 	@awk -F ': .*## |: ## ' '/^[a-z-]+:.* ## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -63,7 +65,7 @@ bench: $(installed) ## the benchmarks, twenty minutes; ARGS=--quick two; ARGS='-
 bench-page: $(documentable) ## put a recorded run into the manual: ARGS=benchmarks/results/FILE
 	@$(bin)/python -m benchmarks.page $(ARGS)
 
-check: $(installed) ## the lock, format, lint, types, import arrows and manifests
+check: $(installed) ## the lock, format, lint, types, import arrows, manifests and known weaknesses
 	@$(bin)/python tools/lock.py check
 	@$(pip) check
 	@$(bin)/ruff format --check --quiet --output-format concise $(code) || { echo "These files are not as 'make format' would have them." >&2; exit 1; }
@@ -72,10 +74,16 @@ check: $(installed) ## the lock, format, lint, types, import arrows and manifest
 	@types=$$($(pyright)) || { echo "$$types" >&2; exit 1; }
 	@arrows=$$($(bin)/lint-imports --no-logo --cache-dir $(cache)/imports) || { echo "$$arrows" >&2; exit 1; }
 	@$(bin)/python -m tools.manifests deploy/kubernetes/example
+	@found=$$($(bin)/bandit --quiet --configfile pyproject.toml --recursive services shared tools benchmarks examples 2>&1) || { echo "$$found" >&2; exit 1; }
+	@$(bin)/python tools/audit.py $(AUDIT)
 
 docs: $(documentable) ## the manual, as pages for a browser; a broken link is an error
 	@said=$$(NO_MKDOCS_2_WARNING=1 $(bin)/mkdocs build --site-dir $(site) 2>&1) || { echo "$$said" >&2; exit 1; }
 	@echo "The manual: file://$(site)/index.html"
+
+sbom: $(installed) ## what is in the lock, as a CycloneDX bill of materials
+	@$(bin)/python tools/sbom.py $(environment)/sbom.json
+	@echo "The bill of materials: $(environment)/sbom.json"
 
 format: $(installed) ## rewrite the source in the house's format
 	@$(bin)/ruff check --quiet --fix-only $(code)

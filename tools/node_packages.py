@@ -73,7 +73,7 @@ def unpack(archive: Path, folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder.parent) as aside, tarfile.open(archive) as content:
         # Python 3.11 has it from its fourth correction on; Debian 12's does not.
         content.extraction_filter = getattr(tarfile, "data_filter", None)
-        content.extractall(aside)  # noqa: S202 - of archives whose hash was right
+        content.extractall(aside)  # noqa: S202 - of archives whose hash was right # nosec B202
         (top,) = Path(aside).iterdir()
         top.replace(folder)
 
