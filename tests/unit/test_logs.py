@@ -82,6 +82,30 @@ def test_line_does_not_grow_with_what_is_sent(name: str) -> None:
     assert line["value"].endswith("…")
 
 
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("/\x1b[2Ja", r"/\x1b[2Ja"),
+        ("/\x9b31m", r"/\x9b31m"),
+        ("a\r\nb [info] forged", r"a\r\nb [info] forged"),
+        ("a\0\x07b", r"a\x00\x07b"),
+        ("\u202etxt", r"\u202etxt"),
+        ("\ud800", r"\ud800"),
+        ("/müsli", "/müsli"),
+    ],
+)
+def test_columns_command_no_terminal(value: str, shown: str) -> None:
+    """What a caller sends, in a path for one, moves no cursor and begins no line; letters stay what they are."""
+    stream = io.StringIO()
+    logger = make_logger("test", "console", stream)
+    logger.info("request", path=value)
+    logger.info(value)
+    first, second = stream.getvalue().splitlines()
+    assert f"path={shown}" in first.replace("'", "").replace("\\\\", "\\")
+    assert shown in second
+    assert stream.getvalue().replace("\n", "").isprintable()
+
+
 def test_traceback_with_an_odd_text_is_written() -> None:
     """The error is what one looks for."""
     stream = io.StringIO()

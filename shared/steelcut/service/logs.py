@@ -122,6 +122,11 @@ def _text(value: Any) -> str:
         return f"<{type(value).__name__} without a repr>"
 
 
+def _visible(text: str) -> str:
+    """Return what a caller may have sent so that it commands no terminal, and begins no line of its own."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
 def _well_formed(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
@@ -132,14 +137,17 @@ def _json_text(logger: Any, name: str, event: EventDict) -> str:
 
 
 def _columns(*, colors: bool) -> list[Processor]:
-    def shorten(logger: Any, name: str, event: EventDict) -> EventDict:  # noqa: ARG001
+    def tame(logger: Any, name: str, event: EventDict) -> EventDict:  # noqa: ARG001
         _shorten(event)
+        for key, value in event.items():
+            if isinstance(value, str) and not value.isprintable():
+                event[key] = _visible(value)
         return event
 
     return [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        shorten,
+        tame,
         structlog.dev.ConsoleRenderer(colors=colors),
     ]
 
