@@ -75,6 +75,7 @@ RESOURCES: Final[dict[Callable[..., Any], Call]] = {
         c, "many45", "k12345", with_body=True, known_etags=[TAG]
     ),
     documents.document_up_to: lambda c: documents.document_up_to(c, "many45", "k12345", max_bytes=100),
+    documents.resource_names: lambda c: documents.resource_names(c, limit=50),
     documents.resource_exists: lambda c: documents.resource_exists(c, "many45"),
     documents.upsert_document: lambda c: documents.upsert_document(c, "many45", "k12345", b"{}", TAG),
     documents.replace_document: lambda c: documents.replace_document(
