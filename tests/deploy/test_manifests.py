@@ -132,12 +132,15 @@ def test_each_service_meets_whom_it_must() -> None:
     """The resource service reaches no auth database, and nobody the administration."""
     assert policies("auth").keys() == {
         "auth-gives-keys",
+        "from-prometheus",
         "from-the-ingress-controller",
         "to-the-auth-database",
     }
-    assert policies("auth-admin").keys() == {"to-the-auth-database"}
+    assert policies("auth-admin").keys() == {"from-prometheus", "to-the-auth-database"}
+    assert policies("auth-admin")["from-prometheus"]["ingress"][0]["ports"] == [{"port": "metrics"}]
     assert policies("resource").keys() == {
         "resource-fetches-keys",
+        "from-prometheus",
         "from-the-ingress-controller",
         "to-the-resource-database",
     }

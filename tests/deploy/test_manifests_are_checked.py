@@ -156,6 +156,12 @@ def test_ours_are_sound(folder: Path) -> None:
             "RESOURCE_BASE_URL: must not end in a slash",
         ),
         (
+            "base/kustomization.yaml",
+            "AUTH_METRICS_PORT=9100",
+            "AUTH_METRICS_PORT=9200",
+            "its port metrics is none of its setting",
+        ),
+        (
             "base/auth.yaml",
             "key: AUTH_DATABASE_URL",
             "key: AUTH_URL",

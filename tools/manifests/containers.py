@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from steelcut.service.settings import ConfigurationError
 from tools.manifests.kustomizations import PLACEHOLDER, Built, ManifestError, Resource
 from tools.manifests.programs import PROGRAMS, image, stand_in
+
+# The port of a container whose number a setting gives, and not the image.
+METRICS: Final = "metrics"
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,7 @@ def _image(workload: Workload) -> Iterator[str]:
     if (context.get("runAsUser"), context.get("runAsGroup")) != (made.user, made.group):
         yield f"it does not run as {made.user}:{made.group}, as the Dockerfile has it."
     for port, number in workload.ports.items():
-        if number != made.port:
+        if number != made.port and port != METRICS:
             yield f"its port {port} is {number}, and the image listens on {made.port}."
     # Else the Service `auth` sets AUTH_PORT to tcp://…, and that comes before the variables of the image.
     if workload.pod.get("enableServiceLinks") is not False:
@@ -115,10 +118,13 @@ def _settings(workload: Workload, environment: Environment) -> Iterator[str]:
     for name in environment.variables.keys() - program.variables:
         yield f"{name} is no setting of {' '.join(workload.command)}."
     try:
-        routes = program.routes(program.read(environment.variables))
+        settings = program.read(environment.variables)
+        routes = program.routes(settings)
     except ConfigurationError as error:
         yield from error.sentences
         return
+    if workload.ports.get(METRICS) != getattr(settings[0], "metrics_port", None):
+        yield f"its port {METRICS} is none of its setting for it."
     for probe in workload.probes:
         if probe["path"] not in routes:
             yield f"a probe asks {probe['path']}, which the service does not answer."
