@@ -9,13 +9,14 @@ import secrets
 import signal
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from resource_service.settings import ResourceSettings
 from steelcut.service.serving import run
@@ -196,6 +197,88 @@ async def test_renewed_certificate_is_taken_by_new_workers(
     assert await serial_of(url, authority) == renewed
     assert (await served.auth.ask(served.client))[0] == 200
     assert "Traceback" not in served.said()
+
+
+@pytest.mark.parametrize("password", [None, SecretStr(PASSWORD)])
+async def test_renewed_certificate_is_taken_without_a_new_start(
+    authority: Authority, tmp_path: Path, caplog: pytest.LogCaptureFixture, password: SecretStr | None
+) -> None:
+    """By a process that serves: new connections see it, open ones go on, and half of a pair changes nothing."""
+    plain = password.get_secret_value() if password else None
+    certificate, key = authority.certify(tmp_path / "tls", plain)
+    tls = Tls(certificate, key, password, "CERTIFICATE", "KEY", "PASSWORD")
+    context = tls()
+    renewing = asyncio.create_task(tls.renewing(context, 0.01))
+
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
+            while line := await reader.readline():
+                writer.write(line)
+        writer.close()
+
+    server = await asyncio.start_server(echo, "127.0.0.1", 0, ssl=context)
+    port = server.sockets[0].getsockname()[1]
+    url = f"https://127.0.0.1:{port}"
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=authority.trusted())
+    with caplog.at_level("INFO", "uvicorn.error"):
+        before = await serial_of(url, authority)
+        other, other_key = authority.certify(tmp_path / "other", plain)
+
+        certificate.write_bytes(other.read_bytes())
+        await until(said(caplog, "KEY: the key is not that of the first certificate"), 10)
+        assert await serial_of(url, authority) == before
+
+        key.unlink()
+        await until(said(caplog, "KEY cannot be read"), 10)
+        assert await serial_of(url, authority) == before
+
+        other_key.rename(key)
+        await until(said(caplog, "was read anew"), 10)
+        assert await serial_of(url, authority) != before
+    writer.write(b"still here\n")
+    assert await reader.readline() == b"still here\n"
+    writer.close()
+    renewing.cancel()
+    server.close()
+    await asyncio.wait({renewing})
+    assert renewing.cancelled()
+    assert PASSWORD not in caplog.text
+
+
+async def test_service_takes_its_renewed_certificate(
+    databases: Databases, authority: Authority, tmp_path: Path
+) -> None:
+    """It goes on serving, with the new one, and ends as ever."""
+    certificate, key = authority.certify(tmp_path / "tls")
+    master_key = base64.b64encode(secrets.token_bytes(32)).decode()
+    client = await seed(databases, "https://api.example.com", master_key)
+    variables = {
+        "AUTH_DATABASE_URL": databases.auth.runtime,
+        "AUTH_MASTER_KEY": master_key,
+        "AUTH_ISSUER": "https://auth.example.com",
+        "AUTH_TLS_CERTIFICATE_FILE": str(certificate),
+        "AUTH_TLS_KEY_FILE": str(key),
+    }
+    async with running("tests.hardening.renewing", "auth", variables, authority.trusted()) as service:
+        before = await serial_of(service.url, authority)
+        authority.certify(tmp_path / "tls")
+
+        async def renewed() -> bool:
+            return await serial_of(service.url, authority) != before
+
+        await until(renewed, 10)
+        assert (await service.ask(client))[0] == 200
+        assert "Traceback" not in service.said()
+    assert service.process.returncode == 0
+
+
+def said(caplog: pytest.LogCaptureFixture, words: str) -> Callable[[], Awaitable[bool]]:
+    """Return what asks whether the log has these words."""
+
+    async def found() -> bool:
+        return words in caplog.text
+
+    return found
 
 
 MISTAKES = {

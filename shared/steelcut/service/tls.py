@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,8 @@ from steelcut.service.settings import ConfigurationError, variable_name
 if TYPE_CHECKING:
     from steelcut.service.settings import ServingSettings
 
+# Certificates are renewed days before their end.
+RENEWAL_SECONDS: Final = 60.0
 _CERTIFICATE: Final = b"-----BEGIN CERTIFICATE-----"
 _PRIVATE_KEY: Final = b"PRIVATE KEY-----"
 
@@ -55,6 +59,44 @@ class Tls:
         # In TLS 1.2 a caller could ask for a new handshake again and again, which costs us more than them.
         context.options |= ssl.OP_NO_RENEGOTIATION
         context.set_alpn_protocols(["http/1.1"])
+        self._load(context)
+        return context
+
+    async def renewing(self, context: ssl.SSLContext, seconds: float) -> None:
+        """Have ``context`` take the files anew when they have changed, looking every ``seconds``, until cancelled.
+
+        Connections that are open go on with what they began with. Files that cannot be used change nothing, and the log
+        says so once for each change: one of two that are written one after the other is such a moment.
+        """
+        log = logging.getLogger("uvicorn.error")
+        seen = None
+        while True:
+            now = self._versions()
+            if now != seen:
+                try:
+                    # First apart: a context that took half of it would serve nobody.
+                    self()
+                    self._load(context)
+                except ConfigurationError as error:
+                    log.error("The certificate is not renewed, the former one stays. %s", error)  # noqa: TRY400
+                else:
+                    if seen is not None:
+                        log.info("The certificate was read anew.")
+                seen = now
+            await asyncio.sleep(seconds)
+
+    def _versions(self) -> list[tuple[int, int, int] | None]:
+        versions: list[tuple[int, int, int] | None] = []
+        for file in (self.certificate, self.key):
+            try:
+                found = file.stat()
+            except OSError:
+                versions.append(None)
+            else:
+                versions.append((found.st_mtime_ns, found.st_size, found.st_ino))
+        return versions
+
+    def _load(self, context: ssl.SSLContext) -> None:
         asked = False
 
         def password() -> str:
@@ -67,7 +109,6 @@ class Tls:
             context.load_cert_chain(self.certificate, self.key, password)
         except (ssl.SSLError, OSError, ValueError) as error:
             raise ConfigurationError([self._sentence(error, asked=asked)]) from None
-        return context
 
     def _check(self, file: Path, variable: str, mark: bytes, name: str) -> None:
         try:

@@ -6,6 +6,7 @@ them, and ends them.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import gc
@@ -23,6 +24,7 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.lifespan.on import LifespanOn
 from uvicorn.supervisors import Multiprocess
 
+from steelcut.service import tls
 from steelcut.service.counting import Connections
 from steelcut.service.ending import Ending
 from steelcut.service.overload import DEFAULT_WAITING
@@ -84,6 +86,10 @@ class WorkerLifespan(LifespanOn):
         if not self.should_exit:
             config.loaded_app.state.ending = config.ending
             config.ending.tell_first()
+            if isinstance(config.ssl_context_factory, tls.Tls) and config.ssl is not None:
+                # Ends with the event loop, which cancels what still runs.
+                renewing = config.ssl_context_factory.renewing(config.ssl, tls.RENEWAL_SECONDS)
+                self._renewing = asyncio.create_task(renewing)
         gc.collect()
         # All that lives until the end: looking through it again and again took time, in pauses.
         gc.freeze()
