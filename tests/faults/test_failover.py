@@ -142,6 +142,8 @@ async def test_failover(end: str, cluster: Cluster) -> None:
         took = await cluster.recover()
         newcomer = await system.register("Made after the failover")
         assert (await cluster.callers.token(newcomer)).status_code == 200
+        await as_owner(system.databases.publisher, lambda c: documents.publish(c, RESOURCE, "new", DOCUMENT))
+        assert (await cluster.callers.document(f"{PATH}/new")).status_code == 200
         # Whoever listens does so at the new primary.
         await system.heard()
     for answers in (steady.tokens, steady.documents):

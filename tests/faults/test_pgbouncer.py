@@ -125,6 +125,7 @@ async def test_services_without_prepared_statements(pgbouncer: Pgbouncer) -> Non
         await exercise(pgbouncer, WITHOUT_CACHE)
 
 
+@pytest.mark.long
 async def test_services_with_prepared_statements(pgbouncer: Pgbouncer) -> None:
     """From 1.21 on pgbouncer itself prepares statements where they are missing, and the URLs stay as they are."""
     version = re.search(r"(\d+)\.(\d+)", pgbouncer.program.version())
@@ -136,6 +137,7 @@ async def test_services_with_prepared_statements(pgbouncer: Pgbouncer) -> None:
         await exercise(preparing, "")
 
 
+@pytest.mark.long
 async def test_changes_are_heard(pgbouncer: Pgbouncer) -> None:
     """What is changed by way of pgbouncer is heard on the direct way, long before it is read again."""
     async with (
@@ -156,6 +158,7 @@ async def test_changes_are_heard(pgbouncer: Pgbouncer) -> None:
         await until(refused, HEARD_SECONDS)
 
 
+@pytest.mark.long
 async def test_pgbouncer_goes_and_comes_back(pgbouncer: Pgbouncer) -> None:
     """It is the database, as far as a service knows: 503 within 2 s, and service within a second of its return."""
     async with contextlib.AsyncExitStack() as stack:

@@ -110,6 +110,7 @@ async def test_answers_are_held_back(behind: Behind) -> None:
     await behind.recovers()
 
 
+@pytest.mark.long
 async def test_connections_are_lost_in_silence(behind: Behind) -> None:
     """After a stall the old connections lead nowhere: nobody waits on one after the other until all are gone."""
     behind.proxy.stall()

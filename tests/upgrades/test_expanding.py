@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 import asyncpg
 import pytest
@@ -16,6 +16,9 @@ from steelcut.service.migrations import _config
 from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres
 from tests.support.databases import AUTH_MIGRATIONS, RESOURCE_MIGRATIONS, Templates
 from tests.upgrades import catalogue
+
+if TYPE_CHECKING:
+    Owner = asyncpg.Connection[asyncpg.Record]
 
 # Migrations before these were made when there was no version whose replicas could have met their schema.
 FIRST: Final = {AUTH_MIGRATIONS: "0002", RESOURCE_MIGRATIONS: "0001"}
@@ -59,6 +62,16 @@ async def test_each_migration_leaves_what_earlier_code_relies_on(package: str, e
         before = after
 
 
+@pytest.fixture(scope="module")
+async def owner(templates: Templates) -> AsyncIterator[Owner]:
+    """The owner of an auth database, which no test changes for good."""
+    databases = await templates.clone()
+    connection = await asyncpg.connect(databases.auth.owner)
+    yield connection
+    await connection.close()
+    await templates.drop(databases)
+
+
 HARMFUL: Final = {
     "ALTER TABLE clients DROP COLUMN metadata": "clients.metadata is gone",
     "ALTER TABLE clients RENAME COLUMN name TO title": "clients.name is gone",
@@ -83,14 +96,13 @@ HARMLESS: Final = (
 
 
 @pytest.mark.parametrize("statement", [*HARMFUL, *HARMLESS])
-async def test_what_would_hinder_earlier_code_is_found(statement: str, databases: Any) -> None:
+async def test_what_would_hinder_earlier_code_is_found(statement: str, owner: Owner) -> None:
     """Each kind of change that is not an expansion is named, and an expansion is not."""
-    connection = await asyncpg.connect(databases.auth.owner)
-    try:
-        before = await catalogue.read(connection)
-        await connection.execute(statement)
-        found = catalogue.breaches(before, await catalogue.read(connection))
-    finally:
-        await connection.close()
+    before = await catalogue.read(owner)
+    change = owner.transaction()
+    await change.start()
+    await owner.execute(statement)
+    found = catalogue.breaches(before, await catalogue.read(owner))
+    await change.rollback()
     expected = HARMFUL.get(statement)
     assert found == [] if expected is None else any(one.startswith(expected) for one in found), found
