@@ -23,7 +23,6 @@ from steelcut_cli.doctor.rights import Right, parse
 from tests.cli import terminal
 from tests.cli.doctoring import Doctor, of_databases, secrets_of, shows_none
 from tests.support.databases import AUTH_MIGRATIONS, Databases
-from tests.support.redis_server import running_redis
 from tests.support.system import as_owner
 
 MASTER_KEY = base64.b64encode(secrets.token_bytes(32)).decode()
@@ -222,18 +221,6 @@ async def test_read_only_database(doctor: Doctor, superuser: Callable[[str], Awa
     assert finding["state"] == "failed"
     assert "Nothing can be written there" in finding["found"]
     assert "target_session_attrs" in finding["advice"]
-
-
-async def test_redis_of_the_limits(doctor: Doctor, tmp_path: Path) -> None:
-    """It answers; it refuses the password; it is gone: the last two are warnings, since each replica counts alone."""
-    async with running_redis(tmp_path, "--requirepass", "redis-word") as url:
-        right = url.replace("redis://", "redis://:redis-word@")
-        assert (await doctor.examine(AUTH_LIMITS_URL=right)).of("limits")["state"] == "ok"
-        wrong = await doctor.examine(AUTH_LIMITS_URL=url.replace("redis://", "redis://:wrong-word@"))
-        assert "or refuses its password" in wrong.of("limits")["found"]
-    gone = await doctor.examine(AUTH_LIMITS_URL=right)
-    assert gone.of("limits")["state"] == wrong.of("limits")["state"] == "warning"
-    assert shows_none(gone, ["redis-word"])
 
 
 async def test_service_that_runs_as_the_owner(doctor: Doctor) -> None:

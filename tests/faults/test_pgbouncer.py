@@ -22,7 +22,7 @@ from steelcut.service.refusal import Refusal
 from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres
 from tests.faults.callers import RECOVERY_SECONDS, status_within
 from tests.support.databases import Databases, with_port
-from tests.support.pgbouncer import SERVER_CONNECTIONS, Pgbouncer
+from tests.support.pgbouncer import SERVER_CONNECTIONS, Pgbouncer, not_started
 from tests.support.plain_http import http_client
 from tests.support.system import (
     ACTOR,
@@ -32,11 +32,9 @@ from tests.support.system import (
     Registered,
     System,
     as_owner,
-    listen,
     running_system,
 )
 from tests.support.waiting import until
-from tools.programs import NotToBeHadError, find
 
 CLIENTS = 12
 ROUNDS = 5
@@ -54,13 +52,7 @@ BACKENDS = """
 @pytest.fixture
 def pgbouncer(postgres: EmbeddedPostgres, databases: Databases, tmp_path: Path) -> Pgbouncer:
     """One that is not started yet."""
-    try:
-        program = find("pgbouncer")
-    except NotToBeHadError as reason:
-        pytest.skip(f"no pgbouncer: {reason}")
-    with listen() as free:
-        port = free.getsockname()[1]
-    return Pgbouncer(program, tmp_path, port, postgres, databases)
+    return not_started(postgres, databases, tmp_path)
 
 
 def by_way_of(pgbouncer: Pgbouncer, query: str) -> Databases:

@@ -39,15 +39,17 @@ class Authority:
         file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
         return cls(key, name, file)
 
-    def certify(self, directory: Path, password: str | None = None) -> tuple[Path, Path]:
-        """Write a new certificate for 127.0.0.1 and its key into ``directory``; return both paths."""
+    def certify(
+        self, directory: Path, password: str | None = None, *, life: timedelta = DAY, host: str = "127.0.0.1"
+    ) -> tuple[Path, Path]:
+        """Write a new certificate and its key into ``directory``; return both paths.
+
+        It is for ``host``, an address or else a name, and ends after ``life``, which is past where that is negative.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = (
-            _builder(_name("127.0.0.1"), self.name, key.public_key())
-            .add_extension(
-                x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
-                critical=False,
-            )
+            _builder(_name(host), self.name, key.public_key(), life)
+            .add_extension(x509.SubjectAlternativeName([_general_name(host)]), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(authority=False), critical=True)
             .add_extension(
@@ -77,8 +79,15 @@ def _name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
+def _general_name(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
+
+
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, life: timedelta = DAY
 ) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (
@@ -88,7 +97,7 @@ def _builder(
         .public_key(key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - DAY)
-        .not_valid_after(now + DAY)
+        .not_valid_after(now + life)
     )
 
 

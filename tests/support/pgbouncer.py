@@ -12,11 +12,13 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import asyncpg
+import pytest
 
 from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres, _unprivileged
 from tests.support.databases import Databases, with_port
+from tests.support.system import listen
 from tests.support.waiting import until
-from tools.programs import Program
+from tools.programs import NotToBeHadError, Program, find
 
 # So few for each role, so that the transactions of different sessions take turns on them.
 SERVER_CONNECTIONS: Final = 2
@@ -94,3 +96,14 @@ class Pgbouncer:
             # From 1.23 on it waits for its clients otherwise.
             process.kill()
             await asyncio.wait_for(process.wait(), STOP_SECONDS)
+
+
+def not_started(postgres: EmbeddedPostgres, databases: Databases, folder: Path) -> Pgbouncer:
+    """Return one for a free port, which is not started yet; skips the test where it cannot be had."""
+    try:
+        program = find("pgbouncer")
+    except NotToBeHadError as reason:
+        pytest.skip(f"no pgbouncer: {reason}")
+    with listen() as free:
+        port = free.getsockname()[1]
+    return Pgbouncer(program, folder, port, postgres, databases)

@@ -68,9 +68,11 @@ class Environment:
 
 _URLS: tuple[tuple[type[ServiceSettings], str], ...] = (
     (AuthSettings, "database_url"),
+    (AuthSettings, "listen_database_url"),
     (AuthAdministrationSettings, "admin_database_url"),
     (AuthOwnerSettings, "owner_database_url"),
     (ResourceSettings, "database_url"),
+    (ResourceSettings, "listen_database_url"),
     (ResourceSettings, "publisher_database_url"),
     (ResourceAdministrationSettings, "owner_database_url"),
 )

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 from steelcut_cli.doctor import (
     audiences,
+    certificates,
     clocks,
     configuration,
     databases,
+    hearing,
     keys,
     limits,
     round_trip,
@@ -29,7 +31,9 @@ def examine(
     yield from databases.check_reachability(views)
     yield from databases.check_roles(views)
     yield from databases.check_schemas(views)
+    yield from hearing.check(environment, views)
     yield from limits.check(environment)
+    yield from certificates.check(environment)
     seen = services.visit(environment)
     yield from services.check(environment, seen)
     yield from keys.check(environment, views, seen)
