@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import json
 import secrets
 import signal
 import socket
@@ -22,6 +23,7 @@ from resource_service.settings import ResourceSettings
 from steelcut.service.serving import run
 from steelcut.service.settings import load
 from steelcut.service.tls import Tls
+from tests.cli import terminal
 from tests.support.certificates import Authority
 from tests.support.databases import Databases
 from tests.support.plain_http import http_client
@@ -146,6 +148,26 @@ async def test_whole_way_over_tls(served: Served, authority: Authority) -> None:
     answer_to_much = await asyncio.to_thread(refused_while_sending, served.auth.url, authority.trusted())
     assert answer_to_much.startswith(b"HTTP/1.1 413 ")
     assert "Traceback" not in served.said()
+
+
+async def test_doctor_by_an_authority_of_ones_own(served: Served, authority: Authority) -> None:
+    """`steelcut doctor` goes the whole way as a client that verifies, and so fails where it does not trust."""
+    variables = {
+        "AUTH_ISSUER": served.auth.url,
+        "RESOURCE_BASE_URL": served.resource.url,
+        "STEELCUT_CLIENT_ID": served.client.client_id,
+        "STEELCUT_CLIENT_SECRET": served.client.secret,
+    }
+    found = {}
+    for trusted in (str(authority.file), ""):
+        process = terminal.process("doctor", "--json", env={**variables, "SSL_CERT_FILE": trusted})
+        out, _ = await asyncio.to_thread(process.communicate)
+        found[trusted] = {finding["check"]: finding for finding in json.loads(out)["findings"]}
+    by_ours, by_none = found.values()
+    for check in ("issuer metadata", "resource service", "token request", "document request"):
+        assert by_ours[check]["state"] == "ok"
+    assert by_none["issuer metadata"]["state"] == "failed"
+    assert "certificate verify failed" in by_none["issuer metadata"]["found"]
 
 
 async def test_nothing_but_good_tls(served: Served, authority: Authority) -> None:
