@@ -15,6 +15,7 @@ import multiprocessing
 import os
 import resource
 import signal
+import socket
 import sys
 import threading
 from typing import Any, Final
@@ -32,6 +33,8 @@ from steelcut.service.settings import ConfigurationError
 
 # A request makes some hundred objects and no cycle: the default of 700 would look for cycles all the time.
 GARBAGE_OBJECTS: Final = 20_000
+# Connections that are accepted in one turn of the event loop.
+ACCEPTED_AT_ONCE: Final = 16
 
 
 class WorkerConfig(uvicorn.Config):
@@ -96,6 +99,34 @@ class WorkerLifespan(LifespanOn):
         gc.set_threshold(GARBAGE_OBJECTS, 20, 20)
 
 
+class WorkerServer(uvicorn.Server):
+    """A server that accepts several connections in each turn of the event loop, where uvloop accepts one of a socket.
+
+    Under load a turn is long, and whoever connects, a probe of the orchestrator too, waits behind all who came before:
+    one after the other, turn by turn.
+    """
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to serve, by so many sockets that are one and the same to the kernel."""
+        await super().startup(sockets)
+        loop = asyncio.get_running_loop()
+        first = [listener for server in self.servers for listener in server.sockets]
+        for listener in first * (ACCEPTED_AT_ONCE - 1):
+            again = socket.socket(fileno=os.dup(listener.fileno()))
+            self.servers.append(
+                await loop.create_server(
+                    self._connected, sock=again, ssl=self.config.ssl, backlog=self.config.backlog
+                )
+            )
+
+    def _connected(self) -> asyncio.Protocol:
+        protocol: Any = self.config.http_protocol_class
+        connection: asyncio.Protocol = protocol(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return connection
+
+
 def end_with_parent() -> None:
     """End this process, in good order, when the one that supervises it is gone without a word (kill -9)."""
     parent = multiprocessing.parent_process()
@@ -130,7 +161,7 @@ def serve(config: WorkerConfig) -> None:
     # uvicorn raises the signal that ended it once more: to be asked to end, and to do it, is no failure.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     config.load_app()
-    server = uvicorn.Server(config)
+    server = WorkerServer(config)
     # Of an interrupt nobody wants a traceback.
     with contextlib.suppress(KeyboardInterrupt):
         server.run()
