@@ -25,9 +25,9 @@ def test_nothing_granted_meets_no_target() -> None:
     assert percentile([], 99) == math.inf
 
 
-@pytest.mark.parametrize(("amid", "grown", "missed"), [(0.03, 20, 0), (0.031, 20, 1), (0.03, 21, 1)])
+@pytest.mark.parametrize(("amid", "grown", "missed"), [(0.03, 5, 0), (0.031, 5, 1), (0.03, 6, 1)])
 def test_targets(amid: float, grown: float, missed: int) -> None:
-    """Three times the wait without a flood, and 20 MiB more, are the most."""
+    """Three times the wait without a flood, and 5 MiB more, are the most."""
     alone, flooded = Probed(granted=[0.01] * 100), Probed(granted=[amid] * 100, refused=[0.1] * 900)
     figures = rows("at most 5 wait", LOAD, LOAD, alone, flooded, [80.0, 80.0 + grown])
     assert sum(row.missed for row in figures) == missed
