@@ -7,7 +7,6 @@ import contextlib
 import os
 import signal
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +17,7 @@ from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres
 from tests.faults.callers import PATH, RECOVERY_SECONDS, YOUNG, known, status_within
 from tests.support.databases import Templates
 from tests.support.outage import outage, whole_outage
+from tests.support.replication import children, kill
 from tests.support.system import ACTOR, DOCUMENT, Registered, System, running_system
 from tests.support.waiting import until
 
@@ -111,6 +111,32 @@ async def test_paused_database_lets_nobody_hang(own_postgres: EmbeddedPostgres) 
             await until(recovered, RECOVERY_SECONDS)
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("end", ["stopped", "killed"])
+async def test_server_is_started_again(end: str, own_postgres: EmbeddedPostgres) -> None:
+    """In good order or after a crash: the known go on, others hear 503, and a second after its start all is well."""
+    templates = Templates(own_postgres)
+    await asyncio.to_thread(templates.migrate)
+    async with running_system(await templates.clone(), **YOUNG) as system:
+        other = await system.register("Other")
+        async with known(system) as callers:
+            if end == "killed":
+                kill(own_postgres)
+            # Of one that was killed only in name: it lets go of the directory.
+            own_postgres.stop()
+            for answer in (callers.token(), callers.document()):
+                assert await status_within(answer, 1.0) == 200
+            for answer in (callers.token(other), callers.document(f"{PATH}/unknown")):
+                assert await status_within(answer, REQUEST_SECONDS + 0.2) == 503
+            own_postgres.start()
+
+            async def recovered() -> bool:
+                answers = [await callers.token(other), await callers.document(f"{PATH}/unknown")]
+                return [answer.status_code for answer in answers] == [200, 404]
+
+            await until(recovered, RECOVERY_SECONDS)
+
+
 @pytest.fixture
 def own_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
     """A server that nobody else misses."""
@@ -122,8 +148,7 @@ def own_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedP
 def paused(server: EmbeddedPostgres) -> Iterator[None]:
     """Stop all processes of a server, but not their connections, which the kernel still accepts."""
     assert server.pid is not None
-    children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
-    pids = [server.pid, *map(int, children)]
+    pids = [server.pid, *children(server.pid)]
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
     try:
