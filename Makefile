@@ -35,7 +35,8 @@ MAKEFLAGS += --no-print-directory
 # Whatever tells what happens when something around the services fails, or somebody means them harm.
 faults := tests/faults tests/upgrades tests/auth/test_database_outage.py tests/resource/test_issuer_outage.py tests/audit/test_ends.py \
   tests/limits tests/transfer/test_slow_hashes.py tests/flow/test_overload.py tests/flow/test_idle_connections.py \
-  tests/flow/test_http_edges.py tests/proxy/test_rolling.py
+  tests/flow/test_http_edges.py tests/proxy/test_rolling.py tests/hardening tests/cli/test_dev_ends.py \
+  tests/lifecycle/test_invalidation.py
 .PHONY: help run test test-faults coverage bench bench-peers bench-growth bench-page check docs sbom format lock compose-test env clean
 
 help: ## this list

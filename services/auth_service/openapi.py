@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from auth_service.admin.openapi import describe_administration
 from auth_service.form import MEDIA_TYPE
 from auth_service.grants import SUPPORTED_GRANT_TYPES
 from steelcut.discovery import AUTHORIZATION_SERVER, well_known
@@ -38,6 +37,9 @@ def describe(app: FastAPI, settings: AuthSettings) -> None:
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
+        # Only for who asks: it is a tenth of a start.
+        from auth_service.admin.openapi import describe_administration  # noqa: PLC0415
+
         if app.openapi_schema is not None:
             return app.openapi_schema
         document = generate()

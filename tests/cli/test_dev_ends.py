@@ -82,7 +82,7 @@ def test_state_outlives_every_end(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("victim", ["auth_service", "postgres"])
+@pytest.mark.parametrize("victim", ["auth_service", pytest.param("postgres", marks=pytest.mark.long)])
 def test_child_that_dies_ends_everything(used: Path, victim: str) -> None:
     """With its name, its last words and exit code 1; half a system would be a riddle."""
     with started(used) as running:

@@ -150,6 +150,7 @@ async def test_whole_way_over_tls(served: Served, authority: Authority) -> None:
     assert "Traceback" not in served.said()
 
 
+@pytest.mark.long
 async def test_doctor_by_an_authority_of_ones_own(served: Served, authority: Authority) -> None:
     """`steelcut doctor` goes the whole way as a client that verifies, and so fails where it does not trust."""
     variables = {
@@ -191,6 +192,7 @@ async def test_nothing_but_good_tls(served: Served, authority: Authority) -> Non
     assert "Traceback" not in served.said()
 
 
+@pytest.mark.long
 async def test_renewed_certificate_is_taken_by_new_workers(
     served: Served, authority: Authority, tmp_path: Path
 ) -> None:

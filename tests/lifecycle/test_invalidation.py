@@ -177,7 +177,7 @@ async def test_change_while_nobody_listened(fleet: Fleet, templates: Templates) 
     await until(lambda: _all(fleet, client, 401), HEARD_SECONDS)
 
 
-@pytest.mark.parametrize("deed", ["disable", "delete"])
+@pytest.mark.parametrize("deed", ["disable", pytest.param("delete", marks=pytest.mark.long)])
 async def test_lost_notification(databases: Databases, deed: str) -> None:
     """Without any notification a client is out once the cache's maximum age is over, and not before: it was cached."""
     master_key, age = new_master_key(), 2.0
