@@ -40,11 +40,14 @@ from tools.programs import NotToBeHadError, Program, find
 
 # Ten times as many as keep one process busy.
 CONNECTIONS: Final = 10 * wrk.CONNECTIONS
-PROBES: Final = 8
+# Few, that they are no load; and many, since few of them are granted.
+PROBES_ALONE: Final = 4
+PROBES_AMID: Final = 24
 PAUSE_SECONDS: Final = 0.01
 # So long the flood may take to have all of its connections.
 BEGIN_SECONDS: Final = 30
 MEMORY_SECONDS: Final = 0.5
+BEYOND_SECONDS: Final = 2
 AHEAD: Final = -10
 # The targets: of the 99th percentile without a flood, and of memory in MiB.
 TIMES: Final = 3.0
@@ -70,7 +73,7 @@ def percentile(times: Sequence[float], percent: float) -> float:
 
 
 @contextlib.asynccontextmanager
-async def probing(url: str, traffic: Traffic) -> AsyncIterator[Probed]:
+async def probing(url: str, traffic: Traffic, probes: int) -> AsyncIterator[Probed]:
     """Ask for tokens, and whether the process lives, for the length of the block."""
     probed = Probed()
     fields = {"Host": "127.0.0.1", **traffic.headers, "Content-Length": str(len(traffic.body))}
@@ -81,6 +84,9 @@ async def probing(url: str, traffic: Traffic) -> AsyncIterator[Probed]:
 
     async def probe(request: bytes, taken: list[float]) -> None:
         async with Wire.open(url) as wire:
+            # Not counted, because the connection has to be accepted first.
+            await wire.send(health)
+            await wire.answer()
             while not ended.is_set():
                 begin = time.perf_counter()
                 await wire.send(request)
@@ -91,7 +97,7 @@ async def probing(url: str, traffic: Traffic) -> AsyncIterator[Probed]:
                 await asyncio.sleep(PAUSE_SECONDS)
 
     async with asyncio.TaskGroup() as group:
-        for _ in range(PROBES):
+        for _ in range(probes):
             group.create_task(probe(token, probed.granted))
         group.create_task(probe(health, probed.alive))
         with ahead():
@@ -131,22 +137,24 @@ async def measure(ours: Seeded, division: cores.Cores | None, flood: Flood, wait
     async with ours.auth_service(AUTH_MAX_WAITING_REQUESTS=str(waiting)) as pid:
         cores.give_the_server_its_core(division, [pid])
         busy = await wrk.run(flood.wrk, ours.auth, script, seconds=flood.seconds, count_statuses=True)
-        async with probing(ours.auth, traffic) as alone:
+        async with probing(ours.auth, traffic, PROBES_ALONE) as alone:
             await asyncio.sleep(flood.seconds)
+        end = time.monotonic() + 3 * flood.seconds
         load = asyncio.create_task(
             wrk.run(
                 flood.wrk,
                 ours.auth,
                 script,
-                seconds=3 * flood.seconds,
+                # Longer than the probes, of which none must be answered after it.
+                seconds=3 * flood.seconds + BEYOND_SECONDS,
                 connections=flood.connections,
                 count_statuses=True,
             )
         )
         await _connected(pid, flood.connections)
         resident = []
-        async with probing(ours.auth, traffic) as amid:
-            while not load.done():
+        async with probing(ours.auth, traffic, PROBES_AMID) as amid:
+            while time.monotonic() < end:
                 resident.append(consumption([pid]).resident_bytes / MIB)
                 await asyncio.sleep(MEMORY_SECONDS)
         strangers = (strangers_cpu_seconds() - of_strangers) / (time.monotonic() - begin)
