@@ -23,6 +23,8 @@ SETTINGS: Final[Mapping[str, str]] = {
     "hot_standby": "on",
     # What is acknowledged can be sent.
     "synchronous_commit": "on",
+    # In the directory of the cluster: of one that is killed and never started again nothing stays in /dev/shm.
+    "dynamic_shared_memory_type": "mmap",
 }
 CATCH_UP_SECONDS = 20
 
