@@ -22,7 +22,7 @@ def families(process: Process, requests: Requests, connections: Connections) -> 
         "document_step_duration",
         "The steps of a request for a document",
         "step",
-        {"guard": process.guard_seconds, "document_read": process.documents.read_seconds},
+        {"verify": process.verifier.new_token_seconds, "document_read": process.documents.read_seconds},
     )
     documents = process.documents.documents
     yield from cache(

@@ -14,15 +14,14 @@ import asyncpg
 
 from resource_service import queries
 from resource_service.document_cache import DocumentCache
+from resource_service.timed_verifier import TimedVerifier
 from steelcut.errors import TemporarilyUnavailable
 from steelcut.guard import Guard
 from steelcut.jwks import KeySource
-from steelcut.service.counting import Durations
 from steelcut.service.listen import listening
 from steelcut.service.postgres import Database
 from steelcut.service.refusal import Refusal
 from steelcut.trust import TrustedIssuer
-from steelcut.verifier import Verifier
 
 if TYPE_CHECKING:
     from resource_service.settings import ResourceSettings
@@ -44,13 +43,11 @@ class Process:
     # As the publisher; None in a process that only serves documents.
     publisher: Database | None
     keys: KeySource
-    verifier: Verifier
+    verifier: TimedVerifier
     # By the name of a resource.
     guard: Callable[[str], Guard]
     # Each document on its way is in memory until it is stored.
     uploads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_UPLOADS))
-    # Of the guard, at each request for a document.
-    guard_seconds: Durations = field(default_factory=Durations)
 
 
 @contextlib.asynccontextmanager
@@ -79,7 +76,7 @@ async def open_process(settings: ResourceSettings, log: Logger) -> AsyncIterator
             clock=time.monotonic,
             report=lambda reason: log.warning("the issuer's keys were not fetched", reason=reason),
         )
-        verifier = Verifier(
+        verifier = TimedVerifier(
             TrustedIssuer(settings.issuer, keys=keys),
             audience=None,  # each document is a resource of its own
             leeway_seconds=settings.leeway_seconds,
@@ -112,7 +109,7 @@ def _hearing_of_changes(
     )
 
 
-def _guards(settings: ResourceSettings, verifier: Verifier) -> Callable[[str], Guard]:
+def _guards(settings: ResourceSettings, verifier: TimedVerifier) -> Callable[[str], Guard]:
     """Return what gives the guard of a resource; those in use are at hand, though any name may be asked for."""
 
     @lru_cache(MAX_GUARDS)

@@ -117,6 +117,8 @@ async def test_documents_by_outcome(watched: Watched) -> None:
     assert told.value("steelcut_document_cache_requests_total", result="hit") == 1
     assert told.value("steelcut_document_cache_size") > len(first.content)
     assert told.value("steelcut_document_step_duration_seconds_count", step="document_read") == 1
+    # The token, and what is none.
+    assert told.value("steelcut_document_step_duration_seconds_count", step="verify") == 2
     now = await watched.resource()
     assert now.value("steelcut_issuer_keys") == 1
     assert 0 <= now.value("steelcut_issuer_keys_age_seconds") < 60
