@@ -37,7 +37,7 @@ faults := tests/faults tests/upgrades tests/auth/test_database_outage.py tests/r
   tests/limits tests/transfer/test_slow_hashes.py tests/flow/test_overload.py tests/flow/test_idle_connections.py \
   tests/flow/test_http_edges.py tests/proxy/test_rolling.py tests/hardening tests/cli/test_dev_ends.py \
   tests/lifecycle/test_invalidation.py
-.PHONY: help run test test-faults coverage bench bench-peers bench-growth bench-page check docs sbom format lock compose-test env clean
+.PHONY: help run test test-faults test-long coverage bench bench-peers bench-growth bench-page check docs sbom format lock compose-test env clean
 
 help: ## this list
 	@awk -F ': .*## |: ## ' '/^[a-z-]+:.* ## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -50,6 +50,9 @@ test: $(installed) ## the tests; ARGS='-k token -x' goes to pytest
 
 test-faults: $(installed) ## all that can fail around the services, the long tests too; a few minutes
 	@$(bin)/pytest -o cache_dir=$(cache)/pytest -m '' $(faults) $(ARGS)
+
+test-long: $(installed) ## the tests that take long, which make test leaves out
+	@$(bin)/pytest -o cache_dir=$(cache)/pytest -m long $(ARGS)
 
 coverage: $(installed) ## the tests, and which lines they never reach; a third slower
 	@$(bin)/pytest -o cache_dir=$(cache)/pytest --cov --cov-report=term:skip-covered $(ARGS)

@@ -47,6 +47,7 @@ def test_once_walks_the_flow_and_ends(used: Path) -> None:
         httpx.get(running.variables["STEELCUT_ISSUER"], trust_env=False)
 
 
+@pytest.mark.long
 def test_state_outlives_every_end(tmp_path: Path) -> None:
     """Ctrl-C, kill -9, SIGTERM, other ports: the same client, the same secret, the same key, nobody left over."""
     state = tmp_path / "state"

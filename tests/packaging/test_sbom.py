@@ -17,6 +17,8 @@ from cyclonedx.validation.json import JsonStrictValidator
 
 from tools import audit, sbom
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 LOCK = (ROOT / "requirements.lock").read_text()
 
