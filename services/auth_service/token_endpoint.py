@@ -18,6 +18,7 @@ from auth_service.client_authentication import Caller, authenticate
 from auth_service.errors import ParametersInUri, QuotaExceeded
 from auth_service.form import Form, read_form
 from auth_service.grants import Grant, grant_for
+from auth_service.token_counts import Steps
 from steelcut.errors import OAuthError
 from steelcut.service.headers import values
 
@@ -56,13 +57,12 @@ async def _issue(
     tokens, began = process.tokens, time.perf_counter()
     form = await read_form(values(scope, b"content-type"), receive)
     read = time.perf_counter()
-    tokens.form_seconds.add(read - began)
     authorization = values(scope, b"authorization")
     address, guesses = _address(scope), process.guesses
     authenticated = await authenticate(
         process.registry, process.imported_secrets, Caller(guesses, address), authorization, form, now
     )
-    tokens.authenticate_seconds.add(time.perf_counter() - read)
+    known = time.perf_counter()
     client, log = authenticated.client, scope["log"]
     if guesses is not None:
         guesses.succeeded(client.client_id, address, now)
@@ -73,10 +73,9 @@ async def _issue(
     settings = process.settings
     grant = grant_for(client, form, settings.token_lifetime_seconds)
     fields = () if process.quota is None else await _count(process, process.quota, log)
-    began = time.perf_counter()
+    granted = time.perf_counter()
     access_token = sign(grant, process.key_ring.active, issuer=settings.issuer, now=now)
-    tokens.sign_seconds.add(time.perf_counter() - began)
-    tokens.issued(grant, now)
+    tokens.issued(grant, now, Steps(began, read, known, granted, time.perf_counter()))
     process.audit.add(
         TokenEvent(
             now,
