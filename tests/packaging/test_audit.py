@@ -130,7 +130,7 @@ def test_accepted_weakness_is_not_reported(
         (f"a>=1 \\\n    --hash=sha256:{DIGEST}\n", "no version with a hash"),
         (f"a @ file:///a.whl \\\n    --hash=sha256:{DIGEST}\n", "no version with a hash"),
         ("-e .\n", "no version with a hash"),
-        ("--index-url http://127.0.0.1\n", "no version with a hash"),
+        ("--no-binary :all:\n", "no version with a hash"),
         (f"a==1 \\\n    --hash=md5:{DIGEST}\n", "a has no hash"),
         (f"httpx==0.0.1 \\\n    --hash=sha256:{DIGEST}\n", f"httpx is here as {HERE}, and locked as 0.0.1"),
     ],
