@@ -1,12 +1,12 @@
 """More requests than one process can answer: how long those wait that it accepts, and what its memory does.
 
-Usage: python -m benchmarks.overload [--waiting 250,50] [--connections 320] [--seconds 5]
+Usage: python -m benchmarks.overload [--waiting 250,16] [--connections 320] [--seconds 5]
 
-Each bound (AUTH_MAX_WAITING_REQUESTS) is measured by itself. wrk floods the token endpoint from many connections, each
-of which asks again as soon as it is answered, be it by 503: harder than callers who wait for the second that
-Retry-After asks for. Probes ask now and then, first with nobody else there, then amid the flood; of those only what is
-granted counts. As root the probes run ahead of wrk, so that they measure the server and not how long they wait for a
-core themselves.
+Each bound (AUTH_MAX_WAITING_REQUESTS) is measured by itself. wrk floods the token endpoint from many connections,
+each of which asks again as soon as it is answered, be it by 503: harder than callers who wait for the second that
+Retry-After asks for. Probes ask now and then, and when they are refused as late as they are told to: first with
+nobody else there, then amid the flood; of those only what is granted counts. As root the probes run ahead of wrk, so
+that they measure the server and not how long they wait for a core themselves.
 """
 
 from __future__ import annotations
@@ -93,8 +93,15 @@ async def probing(url: str, traffic: Traffic, probes: int) -> AsyncIterator[Prob
                 answer = await wire.answer()
                 if answer is None or answer.status not in {200, 503}:
                     raise wrk.LoadError(f"a probe was answered by {answer}")
-                (taken if answer.status == 200 else probed.refused).append(time.perf_counter() - begin)
-                await asyncio.sleep(PAUSE_SECONDS)
+                seconds = time.perf_counter() - begin
+                if answer.status == 200:
+                    taken.append(seconds)
+                    pause = PAUSE_SECONDS
+                else:
+                    probed.refused.append(seconds)
+                    pause = float(answer.header("retry-after") or 0)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(ended.wait(), pause)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(probes):
@@ -215,7 +222,7 @@ async def _measure_all(
 def main() -> int:
     """Measure, show, and fail when a target is missed or nothing can be measured."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.overload", description=_DESCRIPTION)
-    parser.add_argument("--waiting", default=f"{DEFAULT_WAITING},50", help="bounds, with commas between")
+    parser.add_argument("--waiting", default=f"{DEFAULT_WAITING},16", help="bounds, with commas between")
     parser.add_argument("--connections", type=int, default=CONNECTIONS, help="connections of the flood")
     parser.add_argument(
         "--seconds", type=int, default=5, help="length of each load; of the flood three times"

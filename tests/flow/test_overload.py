@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import time
 from collections import Counter
 from contextlib import AsyncExitStack
 from typing import Any
@@ -18,6 +19,9 @@ from tests.support.wire import Answer, Wire
 
 MOST = 5
 SENT = 40
+# More than are few, and no more than may wait.
+CROWD = 120
+CROWD_SECONDS = 20
 
 
 def token_request(system: System) -> bytes:
@@ -68,6 +72,48 @@ async def test_those_beyond_the_bound_are_refused_at_once(start_system: Any) -> 
             assert answer.header("cache-control") == "no-store"
             assert str(answer.header("x-trace-id")) in system.log.text
     assert "more requests than this process may let wait" in system.log.text
+
+
+async def test_asking_again_at_once_gains_nothing(start_system: Any) -> None:
+    """A connection that was refused is not heard for a tenth of a second, and then it is."""
+    system: System = await start_system(max_waiting_requests=MOST)
+    async with AsyncExitStack() as stack:
+        wires = await at_once(stack, system.issuer, [token_request(system)] * SENT)
+        given = await answers(wires)
+        refused = next(wire for wire, answer in zip(wires, given, strict=True) if answer.status == 503)
+        other = next(wire for wire, answer in zip(wires, given, strict=True) if answer.status == 200)
+        begin = time.perf_counter()
+        await refused.send(token_request(system))
+        await other.send(token_request(system))
+        assert (await answers([other]))[0].status == 200
+        heard = asyncio.create_task(refused.answer())
+        await other.send(token_request(system))
+        assert (await answers([other]))[0].status == 200
+        assert not heard.done()
+        again = await heard
+    assert again is not None
+    assert again.status == 200
+    # Since a moment before that of which it was refused: hence not all of the tenth.
+    assert time.perf_counter() - begin > 0.05
+
+
+async def test_moment_may_be_crowded_and_no_longer(start_system: Any) -> None:
+    """As many as may wait are served of those who come at once; where they stay, few of them are."""
+    system: System = await start_system()
+    statuses: Counter[int] = Counter()
+    request = token_request(system)
+    async with AsyncExitStack() as stack:
+        wires = await at_once(stack, system.issuer, [request] * CROWD)
+        assert {answer.status for answer in await answers(wires)} == {200}
+
+        async def ask_on(wire: Wire) -> None:
+            while not statuses[503]:
+                await wire.send(request)
+                (answer,) = await answers([wire])
+                statuses[answer.status] += 1
+
+        await asyncio.wait_for(asyncio.gather(*map(ask_on, wires)), CROWD_SECONDS)
+    assert statuses[200] > CROWD
 
 
 async def test_the_process_is_alive_however_many_wait(start_system: Any) -> None:

@@ -24,7 +24,7 @@ from urllib.parse import unquote
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from steelcut.service.counting import Connections
+from steelcut.service.counting import REFUSED_FOR, Connections
 from steelcut.service.http_answer import Cycle, EndedByProtocol, common_of
 from steelcut.service.http_refusal import RefusedError, refusal_of
 from steelcut.service.overload import OVERLOADED, turn_of
@@ -191,6 +191,9 @@ class HttpProtocol(HttpToolsProtocol):
             self._idle_since = self.loop.time()
             if self._idle_timer is None:
                 self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._close_if_idle)
+            if self.scope.get(REFUSED_FOR) == OVERLOADED and self._in_head:
+                self.flow.pause_reading()
+                self.loop.call_later(self._turn.deaf_seconds(), self._hear_again)
         if not self._ended and not self._in_head and self.cycle.response_complete:
             # Answered before all of it was read: the rest is thrown away, but not for ever.
             self._linger_timer = self.loop.call_later(LINGER_SECONDS, self.transport.close)
@@ -232,8 +235,10 @@ class HttpProtocol(HttpToolsProtocol):
         scope["raw_path"] = self.root_path.encode("ascii") + path
         scope["query_string"] = query
         crowded = self.limit_concurrency is not None and len(self.connections) > self.limit_concurrency
-        if crowded or not self._turn.has_room(self.loop):
+        if crowded:
             scope[OVERLOADED] = True  # type: ignore[typeddict-unknown-key] # between us and the application
+        else:
+            self._turn.take(scope, self.loop)
         before: RequestResponseCycle | None = self.cycle  # None before the first request
         last = crowded or (self._ending is not None and self._ending.is_told)
         stays = version != "1.0" and not last and self.parser.should_keep_alive()
@@ -304,6 +309,10 @@ class HttpProtocol(HttpToolsProtocol):
             self._idle_timer = self.loop.call_later(left, self._close_if_idle)
         elif not self.transport.is_closing():
             self.transport.close()
+
+    def _hear_again(self) -> None:
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
 
     def _head_is_late(self) -> None:
         self._head_timer = None

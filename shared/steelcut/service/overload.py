@@ -1,19 +1,26 @@
-"""More requests than one process can answer soon: those beyond a bound are refused at once, and cheaply.
+"""More requests than one process can answer soon: some are refused at once, and the others wait for little.
 
 What waits for a process are the requests that came in one turn of its event loop: all of them have been read before the
 first is served. Where that would be too many, the answer to the last would come late and the caller would have gone
 away, or asked again. Requests that wait for a database are not counted: they are bounded where they wait, and keep
 nobody else from being served.
+
+Many who come in one moment may wait, since the moment passes. A crowd that stays would make everybody wait all the
+time, so that only as many are served in each turn as can be in a few milliseconds (ADR 0036).
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+import math
+import random
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from steelcut.errors import TemporarilyUnavailable
+from steelcut.errors import RETRY_AFTER_SECONDS, TemporarilyUnavailable
 from steelcut.service.counting import REFUSED_FOR
 
 if TYPE_CHECKING:
@@ -21,8 +28,19 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
 DEFAULT_WAITING: Final = 250
+# So many in one turn are no crowd, whatever they cost.
+FEW: Final = 40
+# A crowd of which there was no turn without it for so long stays, and gets so much of each turn.
+STAYING_SECONDS: Final = 0.1
+TURN_SECONDS: Final = 0.005
+# A connection is not heard for a while after it was refused, and one after the other is heard again: who asks again
+# at once would otherwise fill each turn with refusals.
+_DEAF_SECONDS: Final = 0.1
+_BETWEEN_SECONDS: Final = 0.001
 # What the scope of a request has that is to be refused.
 OVERLOADED: Final = "overloaded"
+# How much the latest turn counts in what one request takes.
+_LATEST: Final = 0.2
 _REFUSAL: Final = TemporarilyUnavailable("more requests than this process may let wait")
 _CONTENT: Final = orjson.dumps(_REFUSAL.body())
 _FIELDS: Final = (
@@ -37,21 +55,58 @@ _FIELDS: Final = (
 class Turn:
     """The requests that have come in this turn of an event loop."""
 
-    def __init__(self, most: int) -> None:
-        """Let ``most`` of them be served."""
+    def __init__(self, most: int, clock: Callable[[], float] = time.perf_counter) -> None:
+        """Let ``most`` of them be served, and fewer of a crowd that stays; ``clock`` tells seconds."""
         self._most = most
-        self._come = 0
+        self._clock = clock
+        self._few = min(FEW, most)
+        self._come: list[Any] = []
+        # Since when there is a crowd, and when it was seen last, by the clock.
+        self._crowded_since = self._seen_at = -math.inf
+        self._seconds_each = 0.0
+        self._heard_until = -math.inf
 
-    def has_room(self, loop: asyncio.AbstractEventLoop) -> bool:
-        """Count one more, and say whether it may be served."""
-        if self._come == 0:
+    def take(self, scope: Any, loop: asyncio.AbstractEventLoop) -> None:
+        """Note a request; before the first of a turn is served, those that will not be are marked ``OVERLOADED``."""
+        if not self._come:
             # Before the first of them: it was asked for first.
-            loop.call_soon(self._end)
-        self._come += 1
-        return self._come <= self._most
+            loop.call_soon(self._begin, loop)
+        self._come.append(scope)
 
-    def _end(self) -> None:
-        self._come = 0
+    def deaf_seconds(self) -> float:
+        """Return for how long a connection is not heard that was refused just now."""
+        now = self._clock()
+        next_one = max(self._heard_until + _BETWEEN_SECONDS, now + _DEAF_SECONDS)
+        # No longer than the caller was told to wait.
+        self._heard_until = min(next_one, now + RETRY_AFTER_SECONDS)
+        return self._heard_until - now
+
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        come, self._come = self._come, []
+        # Half of a few, so that those who were let in do not end the crowd by being served.
+        if len(come) <= self._few // 2:
+            self._crowded_since = math.inf
+            return
+        now = self._clock()
+        served = min(len(come), self._room(now))
+        # By lot: the first to be read would be the same each time, and nobody else would ever be served.
+        for scope in random.sample(come, len(come) - served):  # nosec B311 - nothing is kept secret by it
+            scope[OVERLOADED] = True
+        loop.call_soon(self._end, now, served)
+
+    def _room(self, now: float) -> int:
+        """Return how many may be served of a crowd."""
+        if self._crowded_since == math.inf or now - self._seen_at > STAYING_SECONDS:
+            self._crowded_since = now
+        if now - self._crowded_since < STAYING_SECONDS:
+            return self._most
+        return max(self._few, min(self._most, int(TURN_SECONDS / self._seconds_each)))
+
+    def _end(self, began: float, served: int) -> None:
+        """Learn what one request takes, with all that the turn had to do beside it."""
+        self._seen_at = self._clock()
+        each = (self._seen_at - began) / served
+        self._seconds_each += (each - self._seconds_each) * (_LATEST if self._seconds_each else 1)
 
 
 def turn_of(server: object, config: uvicorn.Config) -> Turn:

@@ -107,7 +107,8 @@ class ServingSettings(ServiceSettings):
         DEFAULT_WAITING,
         ge=1,
         le=100_000,
-        description="Requests that may wait for one process at once; those beyond are answered 503 and Retry-After",
+        description="Requests that may wait for one process at once, fewer where a crowd stays; the others are answered"
+        " 503 and Retry-After",
     )
     max_connections: int = Field(
         10_000,
