@@ -12,7 +12,7 @@ import hmac
 import secrets
 import string
 import zlib
-from base64 import b64decode
+from binascii import a2b_base64
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final
@@ -82,7 +82,7 @@ def verify(unverified_secret: str, stored_hash: str) -> bool:
     """Compare a presented secret with a stored hash, in constant time."""
     # As passlib compares, without its parsing, which takes as long as forty of these hashes. Nothing is remembered of a
     # stored hash either: it would take longer the first time, and tell so that there is one.
-    octets = b64decode(stored_hash.removeprefix(_STORED_AS))
+    octets = a2b_base64(stored_hash.removeprefix(_STORED_AS))
     digest, salt = octets[:_DIGEST_OCTETS], octets[_DIGEST_OCTETS:]
     return hmac.compare_digest(sha256(unverified_secret.encode() + salt).digest(), digest)
 

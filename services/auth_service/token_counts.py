@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from steelcut.service.counting import Durations
 
@@ -17,16 +17,6 @@ CLIENTS: Final = 10_000
 
 # The steps of one token in so many are put into the histograms: each costs as much as a step of its own.
 SAMPLED: Final = 8
-
-
-class Steps(NamedTuple):
-    """The moments between the steps of a token, in seconds of ``time.perf_counter``."""
-
-    began: float
-    form_read: float
-    authenticated: float
-    granted: float
-    signed: float
 
 
 class TokenCounts:
@@ -50,13 +40,8 @@ class TokenCounts:
         # By the hash of a grant, which is enough to count by: the Unix time until which its token is young.
         self._young_until: dict[int, float] = {}
 
-    def issued(self, grant: Grant, now: float, steps: Steps) -> None:
+    def issued(self, grant: Grant, now: float) -> None:
         """Count a token; ``now`` is Unix time in seconds."""
-        if self._number % SAMPLED == 0:
-            self.form_seconds.add(steps.form_read - steps.began)
-            self.authenticate_seconds.add(steps.authenticated - steps.form_read)
-            self.sign_seconds.add(steps.signed - steps.granted)
-        self._number += 1
         young = self._young_until
         key = hash((grant.client_id, grant.audience, grant.scopes))
         early = now < young.get(key, 0.0)
@@ -70,6 +55,16 @@ class TokenCounts:
             young[key] = now + grant.lifetime_seconds / 2
         if self.issued_to is not None:
             self._count_client(self.issued_to, grant.client_id, early=early)
+
+    def took(
+        self, began: float, form_read: float, authenticated: float, granted: float, signed: float
+    ) -> None:
+        """Take the moments between the steps of a token, in seconds of ``time.perf_counter``."""
+        if self._number % SAMPLED == 0:
+            self.form_seconds.add(form_read - began)
+            self.authenticate_seconds.add(authenticated - form_read)
+            self.sign_seconds.add(signed - granted)
+        self._number += 1
 
     def _count_client(self, issued_to: Counter[str], client_id: str, *, early: bool) -> None:
         name = client_id if client_id in issued_to or len(issued_to) < CLIENTS else ""

@@ -18,7 +18,6 @@ from auth_service.client_authentication import Caller, authenticate
 from auth_service.errors import ParametersInUri, QuotaExceeded
 from auth_service.form import Form, read_form
 from auth_service.grants import Grant, grant_for
-from auth_service.token_counts import Steps
 from steelcut.errors import OAuthError
 from steelcut.service.headers import values
 
@@ -75,7 +74,8 @@ async def _issue(
     fields = () if process.quota is None else await _count(process, process.quota, log)
     granted = time.perf_counter()
     access_token = sign(grant, process.key_ring.active, issuer=settings.issuer, now=now)
-    tokens.issued(grant, now, Steps(began, read, known, granted, time.perf_counter()))
+    tokens.took(began, read, known, granted, time.perf_counter())
+    tokens.issued(grant, now)
     process.audit.add(
         TokenEvent(
             now,

@@ -42,6 +42,10 @@ ANSWERS: dict[str, list[dict[str, Any]]] = {
     "not-modified": [start(304, (b"etag", b'"a"')), body()],
     "split-value": [start(200, (b"content-length", b"2"), (b"a", b"b\r\nset-cookie: c")), body(b"ok")],
     "split-by-line-feed": [start(200, (b"content-length", b"2"), (b"a", b"b\nset-cookie: c")), body(b"ok")],
+    "split-trace-id": [
+        start(200, (b"content-length", b"2"), (b"x-trace-id", b"b\r\nset-cookie: c")),
+        body(b"ok"),
+    ],
     "split-name": [start(200, (b"content-length", b"2"), (b"a\r\nset-cookie", b"c")), body(b"ok")],
     "name-with-colon": [start(200, (b"content-length", b"2"), (b"set-cookie:", b"c")), body(b"ok")],
     "too-short": [start(200, (b"content-length", b"3")), body(b"ok")],
@@ -110,7 +114,9 @@ async def test_answer_is_whole_and_the_next_one_follows(
     assert (following.status, following.body) == (200, b"ok")
 
 
-@pytest.mark.parametrize("name", ["split-value", "split-by-line-feed", "split-name", "name-with-colon"])
+@pytest.mark.parametrize(
+    "name", ["split-value", "split-by-line-feed", "split-trace-id", "split-name", "name-with-colon"]
+)
 async def test_no_field_becomes_two(url: str, name: str) -> None:
     """A field that would split the answer (RFC 9110 §5.5) is never sent, nor anything after it."""
     answer, following = await asked(url, name)

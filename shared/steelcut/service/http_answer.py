@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from uvicorn.protocols.http.httptools_impl import (
     HEADER_RE,
@@ -32,9 +32,9 @@ _NO_CONTENT: Final = 204
 _NOT_MODIFIED: Final = 304
 _NEVER_HERE: Final = frozenset({b"connection", b"transfer-encoding"})
 _POLICY: Final = (POLICY_FIELD.encode(), POLICY.encode())
-_LENGTH: Final = b"\r\ncontent-length: "
-# Of the fields of answers, most are always the same; those of one answer alone push none of these out.
-_LINES_KEPT: Final = 1024
+_TRACE: Final = b"x-trace-id"
+# Most answers have the same fields each time, but for the trace id; those of one answer alone push none of these out.
+_HEADS_KEPT: Final = 1024
 
 
 class Common:
@@ -140,22 +140,36 @@ class Cycle(RequestResponseCycle):
         return True
 
 
-def _head(status: int, common: bytes, headers: Iterable[tuple[bytes, bytes]], size: int) -> bytes | None:
+def _head(status: int, common: bytes, headers: Iterable[Iterable[bytes]], size: int) -> bytes | None:
     """Return the head of an answer with a content of ``size`` bytes, None for one that needs a closer look."""
-    lines = [_line(name, value) for name, value in headers]
-    if None in lines:
+    # Pairs may be lists, which are not to be found again.
+    fields: tuple[Any, ...] = tuple(map(tuple, headers))
+    name, value = fields[-1] if fields else (b"", b"")
+    last = b""
+    if name == _TRACE and value.isalnum():
+        # The one line that is another in each answer, and needs no closer look.
+        fields, last = fields[:-1], b"%s: %s\r\n" % (name, value)
+    lines = _lines(status, fields, size)
+    return None if lines is None else b"%s%s%s%s\r\n" % (STATUS_LINE[status], common, lines, last)
+
+
+@lru_cache(_HEADS_KEPT)
+def _lines(status: int, headers: tuple[tuple[bytes, bytes], ...], size: int) -> bytes | None:
+    """Return the lines of ``headers`` where they, and a content of ``size`` bytes, can be written as they are."""
+    found = [_line(name, value) for name, value in headers]
+    if None in found:
         return None
-    head = b"".join((STATUS_LINE[status], common, *lines, b"\r\n"))  # type: ignore[arg-type] # there is no None among them
+    lengths = [value for name, value in headers if name == b"content-length"]
     if status == _NOT_MODIFIED:
         # It may tell the length of what it does not carry (RFC 9110 §8.6).
-        return None if size else head
-    lengths = head.count(_LENGTH)
-    if status == _NO_CONTENT:
-        return None if size or lengths else head
-    return head if lengths == 1 and b"%s%d\r\n" % (_LENGTH, size) in head else None
+        fits = not size
+    elif status == _NO_CONTENT:
+        fits = not size and not lengths
+    else:
+        fits = lengths == [b"%d" % size]
+    return b"".join(found) if fits else None  # type: ignore[arg-type] # there is no None among them
 
 
-@lru_cache(_LINES_KEPT)
 def _line(name: bytes, value: bytes) -> bytes | None:
     """Return the line of a field, None if it cannot be written as it is."""
     if name == _POLICY[0] and value != _POLICY[1]:
