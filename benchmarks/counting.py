@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from benchmarks.load import load, token_request
 from benchmarks.table import Row
-from steelcut.service.connecting import database_of
+from steelcut.service.database.connecting import database_of
 from tests.support.system import DOCUMENT, RESOURCE, System, running_system
 
 if TYPE_CHECKING:

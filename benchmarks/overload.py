@@ -31,7 +31,7 @@ from benchmarks.processes import Seeded, seeded
 from benchmarks.steelcut_system import asking_as
 from benchmarks.table import Row, show
 from benchmarks.traffic import Traffic
-from steelcut.service.overload import DEFAULT_WAITING
+from steelcut.service.settings import DEFAULT_WAITING
 from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres
 from tests.support.databases import Templates
 from tests.support.waiting import until

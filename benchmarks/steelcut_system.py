@@ -18,7 +18,7 @@ from benchmarks.pairs import Subject, Target
 from benchmarks.processes import Fleet, fleet
 from benchmarks.statements import CountedDatabases, count_statements, counted
 from benchmarks.traffic import LINE, Traffic, form
-from steelcut.service.connecting import database_of
+from steelcut.service.database.connecting import database_of
 from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres
 from tests.support.databases import Templates
 from tests.support.system import RESOURCE, Registered, as_owner

@@ -10,7 +10,7 @@ import asyncpg
 from auth_service.administration.admin_api import create_admin
 from benchmarks import population
 from benchmarks.processes import Seeded, seeded
-from steelcut.service.connecting import database_of
+from steelcut.service.database.connecting import database_of
 from tests.support.system import ACTOR, RESOURCE, Registered, as_owner
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import asyncpg
 
 from benchmarks.growth.sizes import MONTHS
-from steelcut.service.connecting import database_of
+from steelcut.service.database.connecting import database_of
 from tests.support.system import as_owner
 
 if TYPE_CHECKING:

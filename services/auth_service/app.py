@@ -19,14 +19,14 @@ from auth_service.settings import AuthSettings
 from auth_service.state import open_process
 from auth_service.token_endpoint import token
 from steelcut.discovery import AUTHORIZATION_SERVER, well_known
-from steelcut.service import asgi
-from steelcut.service.api_docs import add_docs
-from steelcut.service.asgi import Application, ExactRoute
-from steelcut.service.health import add_health
-from steelcut.service.logs import Logger, make_logger
-from steelcut.service.observation import observed
+from steelcut.service.http import asgi
+from steelcut.service.http.api_docs import add_docs
+from steelcut.service.http.asgi import Application, ExactRoute
+from steelcut.service.http.health import add_health
 from steelcut.service.refusal import Refusal
 from steelcut.service.settings import load
+from steelcut.service.telemetry.logs import Logger, make_logger
+from steelcut.service.telemetry.observation import observed
 
 if TYPE_CHECKING:
     from auth_service.state import Process
@@ -47,7 +47,7 @@ def create_app(settings: AuthSettings | None = None, log: Logger | None = None) 
                 app.state.process = process
                 if process.admin_database is not None:
                     app.state.administration = _admin().open_administration(process, process.admin_database)
-                with observed(app, process, settings, log, service="auth_service"):
+                with observed(app.watch, process, settings, log, service="auth_service"):
                     yield
         except Refusal as refusal:
             app.state.refusal = refusal

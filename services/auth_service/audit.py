@@ -18,12 +18,12 @@ from cachetools import TTLCache
 
 from auth_service.queries import audit as queries
 from steelcut.errors import TemporarilyUnavailable
-from steelcut.service.counting import Durations
+from steelcut.service.telemetry.counting import Durations
 
 if TYPE_CHECKING:
     from auth_service.grants import Grant
-    from steelcut.service.logs import Logger
-    from steelcut.service.postgres import Database
+    from steelcut.service.database.postgres import Database
+    from steelcut.service.telemetry.logs import Logger
 
 # What a kill -9 may lose of issuance: at most this much, and the moment that the writing takes.
 FLUSH_SECONDS = 0.1

@@ -23,7 +23,7 @@ from cachetools import TTLCache
 
 from auth_service import foreign_hashes
 from steelcut.errors import TemporarilyUnavailable
-from steelcut.service.counting import Durations
+from steelcut.service.telemetry.counting import Durations
 
 if TYPE_CHECKING:
     from auth_service.settings import AuthSettings

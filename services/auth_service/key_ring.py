@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from auth_service.key_life import KeyTiming
     from auth_service.master_key import MasterKey
     from auth_service.queries.token import StoredKey
-    from steelcut.service.postgres import Connection
+    from steelcut.service.database.postgres import Connection
 
 # A pending key is published before it signs, a retiring one until its last token has expired.
 _PUBLISHED = frozenset({"pending", "active", "retiring"})

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from auth_service.key_life import KeyTiming
     from auth_service.master_key import MasterKey
     from auth_service.signing_keys import SigningAlgorithm
-    from steelcut.service.logs import Logger
-    from steelcut.service.postgres import Database
+    from steelcut.service.database.postgres import Database
+    from steelcut.service.telemetry.logs import Logger
 
 # An operator, or another replica, may have changed the plan meanwhile.
 LONGEST_WAIT_SECONDS = 60.0

@@ -7,7 +7,7 @@ from urllib.parse import urljoin
 
 from auth_service.errors import UnsupportedResponseType
 from auth_service.grants import SUPPORTED_GRANT_TYPES
-from steelcut.service.asgi import JSONBytes
+from steelcut.service.http.asgi import JSONBytes
 
 if TYPE_CHECKING:
     from starlette.requests import Request

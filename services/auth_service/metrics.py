@@ -6,14 +6,22 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from steelcut.service.metrics import cache, counter, gauge, histogram, of_databases, of_requests, one
+from steelcut.service.telemetry.metrics import (
+    cache,
+    counter,
+    gauge,
+    histogram,
+    of_databases,
+    of_requests,
+    one,
+)
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
     from auth_service.state import Process
     from auth_service.token_counts import TokenCounts
-    from steelcut.service.counting import Connections, Requests
+    from steelcut.service.telemetry.counting import Connections, Requests
 
 
 def families(process: Process, requests: Requests, connections: Connections) -> Iterator[Metric]:

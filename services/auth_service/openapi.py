@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from auth_service.form import MEDIA_TYPE
 from auth_service.grants import SUPPORTED_GRANT_TYPES
 from steelcut.discovery import AUTHORIZATION_SERVER, well_known
-from steelcut.service.asgi import TRACE_HEADER
+from steelcut.service.http.asgi import TRACE_HEADER
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

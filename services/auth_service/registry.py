@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from auth_service.queries import token as queries
 from steelcut.errors import TemporarilyUnavailable
 from steelcut.service.aged_cache import AgedCache
-from steelcut.service.counting import Durations
-from steelcut.service.postgres import PATIENCE_SECONDS, REQUEST_SECONDS
+from steelcut.service.database.postgres import PATIENCE_SECONDS, REQUEST_SECONDS
+from steelcut.service.telemetry.counting import Durations
 
 if TYPE_CHECKING:
     from auth_service.clients import Client
-    from steelcut.service.postgres import Database
+    from steelcut.service.database.postgres import Database
 
 
 # So many clients are asked for by one statement, which has its time: more of them are several statements.

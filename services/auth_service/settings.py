@@ -14,7 +14,7 @@ from auth_service import os_keyring
 from auth_service.key_life import KeyTiming
 from auth_service.signing_keys import SigningAlgorithm
 from steelcut.discovery import check_issuer
-from steelcut.service.callers import parse_networks
+from steelcut.service.http.callers import parse_networks
 from steelcut.service.settings import (
     HOW_TO_MAKE,
     ConfigurationError,

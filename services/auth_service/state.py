@@ -26,13 +26,13 @@ from auth_service.registry import Registry
 from auth_service.token_counts import TokenCounts
 from auth_service.upkeep import keeping_up
 from steelcut.errors import TemporarilyUnavailable
-from steelcut.service.listen import listening
-from steelcut.service.postgres import Database
+from steelcut.service.database.listen import listening
+from steelcut.service.database.postgres import Database
 from steelcut.service.refusal import Refusal
 
 if TYPE_CHECKING:
     from auth_service.settings import AuthSettings
-    from steelcut.service.logs import Logger
+    from steelcut.service.telemetry.logs import Logger
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from steelcut.service.counting import Durations
+from steelcut.service.telemetry.counting import Durations
 
 if TYPE_CHECKING:
     from auth_service.grants import Grant

@@ -19,7 +19,7 @@ from auth_service.errors import ParametersInUri, QuotaExceeded
 from auth_service.form import Form, read_form
 from auth_service.grants import Grant, grant_for
 from steelcut.errors import OAuthError
-from steelcut.service.headers import values
+from steelcut.service.http.headers import values
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send

@@ -16,8 +16,8 @@ from auth_service.queries import audit, idempotency
 from steelcut.errors import TemporarilyUnavailable
 
 if TYPE_CHECKING:
-    from steelcut.service.logs import Logger
-    from steelcut.service.postgres import Connection, Database
+    from steelcut.service.database.postgres import Connection, Database
+    from steelcut.service.telemetry.logs import Logger
 
 EVERY_SECONDS = 3600.0
 # Months are made and dropped under locks that are not waited for long; the work itself may take a while.

@@ -16,14 +16,14 @@ from resource_service.metadata import metadata_path, protected_resource_metadata
 from resource_service.openapi import describe
 from resource_service.settings import ResourceSettings
 from resource_service.state import open_process
-from steelcut.service import asgi
-from steelcut.service.api_docs import add_docs
-from steelcut.service.asgi import Application
-from steelcut.service.health import add_health
-from steelcut.service.logs import Logger, make_logger
-from steelcut.service.observation import observed
+from steelcut.service.http import asgi
+from steelcut.service.http.api_docs import add_docs
+from steelcut.service.http.asgi import Application
+from steelcut.service.http.health import add_health
 from steelcut.service.refusal import Refusal
 from steelcut.service.settings import load
+from steelcut.service.telemetry.logs import Logger, make_logger
+from steelcut.service.telemetry.observation import observed
 
 if TYPE_CHECKING:
     from resource_service.state import Process
@@ -42,7 +42,7 @@ def create_app(settings: ResourceSettings | None = None, log: Logger | None = No
         try:
             async with open_process(settings, log) as process:
                 app.state.process = process
-                with observed(app, process, settings, log, service="resource_service"):
+                with observed(app.watch, process, settings, log, service="resource_service"):
                     yield
         except Refusal as refusal:
             app.state.refusal = refusal

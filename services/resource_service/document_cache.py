@@ -17,11 +17,11 @@ from resource_service import documents, queries
 from resource_service.errors import NotFound
 from steelcut.errors import TemporarilyUnavailable
 from steelcut.service.aged_cache import AgedCache
-from steelcut.service.counting import Durations
-from steelcut.service.postgres import PATIENCE_SECONDS, REQUEST_SECONDS
+from steelcut.service.database.postgres import PATIENCE_SECONDS, REQUEST_SECONDS
+from steelcut.service.telemetry.counting import Durations
 
 if TYPE_CHECKING:
-    from steelcut.service.postgres import Database
+    from steelcut.service.database.postgres import Database
 
 # One document takes at most this part of the whole: it should not push out all others.
 LARGEST_SHARE: Final = 8

@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Match
 from resource_service import publishing_endpoint
 from resource_service.documents import OWN_DOCUMENT
 from resource_service.names import DOCUMENT_PATH
-from steelcut.service.headers import values
+from steelcut.service.http.headers import values
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send

@@ -15,7 +15,7 @@ from resource_service.preconditions import EntityTags, Preconditions
 
 if TYPE_CHECKING:
     from resource_service.queries import Document, PublishedDocument
-    from steelcut.service.postgres import Connection
+    from steelcut.service.database.postgres import Connection
 
 MAX_DOCUMENT_BYTES: Final = 16 * 1024 * 1024
 # 128 bits of SHA-256: as good as unique, and short in every header.

@@ -22,7 +22,7 @@ from steelcut.claims import SCOPE
 from steelcut.discovery import check_resource_identifier
 from steelcut.errors import MalformedAuthorization
 from steelcut.guard import Guard
-from steelcut.service.headers import values
+from steelcut.service.http.headers import values
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send

@@ -11,7 +11,7 @@ from resource_service.errors import NotFound
 from resource_service.names import NAME, RESERVED
 from resource_service.publishing_endpoint import WRITE_SCOPE
 from steelcut.discovery import PROTECTED_RESOURCE, well_known
-from steelcut.service.asgi import JSONBytes
+from steelcut.service.http.asgi import JSONBytes
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -5,13 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from steelcut.service.metrics import cache, counter, gauge, histogram, of_databases, of_requests, one
+from steelcut.service.telemetry.metrics import (
+    cache,
+    counter,
+    gauge,
+    histogram,
+    of_databases,
+    of_requests,
+    one,
+)
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
     from resource_service.state import Process
-    from steelcut.service.counting import Connections, Requests
+    from steelcut.service.telemetry.counting import Connections, Requests
 
 
 def families(process: Process, requests: Requests, connections: Connections) -> Iterator[Metric]:

@@ -13,7 +13,7 @@ from resource_service.forward_auth import (
 from resource_service.forward_auth import PATH as VERIFY_PATH
 from resource_service.metadata import metadata_path
 from resource_service.publishing_endpoint import WRITE_SCOPE
-from steelcut.service.asgi import TRACE_HEADER
+from steelcut.service.http.asgi import TRACE_HEADER
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

@@ -30,13 +30,13 @@ from resource_service.errors import (
 )
 from resource_service.preconditions import Preconditions
 from steelcut.errors import TemporarilyUnavailable
-from steelcut.service.headers import values
+from steelcut.service.http.headers import values
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from resource_service.state import Process
-    from steelcut.service.postgres import Connection, Database
+    from steelcut.service.database.postgres import Connection, Database
 
 METHODS: Final = ("PUT", "DELETE")
 WRITE_SCOPE: Final = "write"

@@ -18,14 +18,14 @@ from resource_service.timed_verifier import TimedVerifier
 from steelcut.errors import TemporarilyUnavailable
 from steelcut.guard import Guard
 from steelcut.jwks import KeySource
-from steelcut.service.listen import listening
-from steelcut.service.postgres import Database
+from steelcut.service.database.listen import listening
+from steelcut.service.database.postgres import Database
 from steelcut.service.refusal import Refusal
 from steelcut.trust import TrustedIssuer
 
 if TYPE_CHECKING:
     from resource_service.settings import ResourceSettings
-    from steelcut.service.logs import Logger
+    from steelcut.service.telemetry.logs import Logger
 
 # How many documents one process receives at once; beyond that PUT is answered with 503.
 MAX_UPLOADS: Final = 64

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from steelcut.service.counting import Durations
+from steelcut.service.telemetry.counting import Durations
 from steelcut.verifier import Verifier
 
 if TYPE_CHECKING:

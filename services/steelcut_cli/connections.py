@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from auth_service.administration.errors import AdministrationError
 from auth_service.settings import AuthAdministrationSettings
 from resource_service.errors import DocumentError
-from steelcut.service.connecting import connect
+from steelcut.service.database.connecting import connect
 from steelcut.service.refusal import Refusal as ServiceRefusal
 from steelcut_cli.errors import Refusal
 from steelcut_cli.settings import read

@@ -15,7 +15,7 @@ from steelcut_cli.errors import Refusal
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
-    from steelcut.service.migrations import DatabaseAccess, SchemaState
+    from steelcut.service.database.migrations import DatabaseAccess, SchemaState
     from steelcut_cli.connections import Connection
 
 app = typer.Typer(no_args_is_help=True, help="Make and check the two databases: schema, roles, rights.")
@@ -64,7 +64,7 @@ def upgrade(
     AUTH_BOOTSTRAP_DATABASE_URL, a role that may create roles and databases, it first makes the roles and the database
     that the other URLs name (RESOURCE_… likewise).
     """
-    from steelcut.service import migrations
+    from steelcut.service.database import migrations
 
     chosen = services or list(Service)
     if sql:
@@ -94,7 +94,7 @@ def check(services: Which = None, as_json: output.AsJson = False) -> None:
 
 
 def _check(service: Service, access: DatabaseAccess) -> DatabaseReport:
-    from steelcut.service import migrations
+    from steelcut.service.database import migrations
     from steelcut.service.refusal import Refusal as ServiceRefusal
 
     try:
@@ -112,7 +112,7 @@ def _schema_problem(state: SchemaState) -> str | None:
 
 
 def _role_problem(service: Service, access: DatabaseAccess) -> str | None:
-    from steelcut.service import migrations
+    from steelcut.service.database import migrations
 
     owner, runtime = migrations.role_of(access.owner)[0], migrations.role_of(access.runtime)[0]
     if runtime == owner:
@@ -143,7 +143,7 @@ def _connection_problem(role: str, url: str, superuser: str) -> str | None:
 
 
 def _access(service: Service) -> DatabaseAccess:
-    from steelcut.service.migrations import DatabaseAccess
+    from steelcut.service.database.migrations import DatabaseAccess
     from steelcut_cli.settings import AuthDatabaseSettings, ResourceDatabaseSettings, read
 
     settings: AuthDatabaseSettings | ResourceDatabaseSettings

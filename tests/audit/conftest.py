@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from steelcut.service.connecting import connect
+from steelcut.service.database.connecting import connect
 from tests.support.databases import Databases
 
 

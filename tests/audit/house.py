@@ -14,7 +14,7 @@ import orjson
 from auth_service.administration import clients, keys, resources, secrets
 from auth_service.administration.actor import Actor
 from auth_service.master_key import MasterKey
-from steelcut.service.connecting import connect
+from steelcut.service.database.connecting import connect
 from tests.lifecycle.key_operator import new_master_key
 from tests.support.databases import Templates
 from tests.support.system import RESOURCE

@@ -20,7 +20,7 @@ from auth_service import (
     token_endpoint,
 )
 from steelcut.errors import OAuthError
-from steelcut.service import postgres
+from steelcut.service.database import postgres
 
 # What `POST /token` goes through.
 _PATH = (token_endpoint, form, client_authentication, grants, imported_secrets, key_ring, postgres)

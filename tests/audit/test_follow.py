@@ -14,7 +14,7 @@ import pytest
 from auth_service.administration.audit_search import Follower
 from auth_service.administration.errors import Invalid
 from auth_service.queries import audit_reading
-from steelcut.service.connecting import connect
+from steelcut.service.database.connecting import connect
 from tests.cli import terminal
 from tests.support.databases import Databases
 

@@ -12,8 +12,8 @@ import pytest
 
 from auth_service.queries import audit
 from auth_service.upkeep import keeping_up
-from steelcut.service.logs import make_logger
-from steelcut.service.postgres import Database
+from steelcut.service.database.postgres import Database
+from steelcut.service.telemetry.logs import make_logger
 from tests.cli import terminal
 from tests.support.databases import Databases
 from tests.support.waiting import until

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from auth_service import audit, client_secrets, state
-from steelcut.service.connecting import database_of
+from steelcut.service.database.connecting import database_of
 from tests.support.databases import Templates
 from tests.support.plain_http import http_client
 from tests.support.system import Registered, System, running_system

@@ -17,7 +17,7 @@ from auth_service.administration.errors import AdministrationError
 from auth_service.administration.keys import create_key
 from auth_service.master_key import MasterKey, SealBroken
 from auth_service.settings import AuthSettings
-from steelcut.service.serving import run
+from steelcut.service.process.serving import run
 from tests.support.databases import Databases
 from tests.support.plain_http import http_client
 from tests.support.system import ACTOR, GRANT, System, seed

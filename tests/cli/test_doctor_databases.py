@@ -16,7 +16,7 @@ from alembic import command
 
 from auth_service.migrations import ADMIN_GRANTS, GRANTS
 from resource_service import migrations as resource_migrations
-from steelcut.service.migrations import _config, revisions
+from steelcut.service.database.migrations import _config, revisions
 from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres
 from steelcut_cli.doctor import places
 from steelcut_cli.doctor.rights import Right, parse

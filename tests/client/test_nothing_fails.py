@@ -25,7 +25,7 @@ from auth_service.key_life import LEEWAY_SECONDS, MARGIN_SECONDS, KeyTiming
 from auth_service.master_key import MasterKey
 from auth_service.settings import AuthSettings
 from steelcut import ClientCredentials
-from steelcut.service.logs import make_logger
+from steelcut.service.telemetry.logs import make_logger
 from tests.lifecycle.key_operator import KeyOperator, new_master_key
 from tests.support.databases import Databases
 from tests.support.issuer import resource_service, url_of

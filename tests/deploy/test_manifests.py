@@ -14,8 +14,8 @@ import pytest
 
 from auth_service.audit import LAST_SECONDS
 from auth_service.settings import AuthSettings
-from steelcut.service.postgres import STATEMENT_SECONDS
-from steelcut.service.serving import SHUTDOWN_SECONDS
+from steelcut.service.database.postgres import STATEMENT_SECONDS
+from steelcut.service.process.serving import SHUTDOWN_SECONDS
 from tools.manifests.checks import faults
 from tools.manifests.containers import Workload
 from tools.manifests.kustomizations import Built, build, roots

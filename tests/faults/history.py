@@ -14,7 +14,7 @@ import orjson
 from auth_service import client_secrets
 from auth_service.administration.secrets import MAX_EXPIRED_SECRETS
 from auth_service.queries import clients, keys, resources
-from steelcut.service.connecting import connect
+from steelcut.service.database.connecting import connect
 from tests.faults.nursery import Life
 from tests.faults.operators import CLIENT_IDS, Operators, Outcome
 from tests.support.plain_http import http_client

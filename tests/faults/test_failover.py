@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from resource_service import documents
-from steelcut.service.migrations import DatabaseAccess
-from steelcut.service.postgres import REQUEST_SECONDS
+from steelcut.service.database.migrations import DatabaseAccess
+from steelcut.service.database.postgres import REQUEST_SECONDS
 from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres
 from tests.faults.callers import PATH, RECOVERY_SECONDS, YOUNG, Callers, known, status_within
 from tests.support.databases import Databases, Templates, port_of

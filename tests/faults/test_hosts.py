@@ -13,12 +13,12 @@ import asyncpg
 import orjson
 import pytest
 
-from steelcut.service.connecting import connect
-from steelcut.service.hosts import connect_to_one, one_by_one
-from steelcut.service.listen import listening
-from steelcut.service.logs import make_logger
-from steelcut.service.postgres import Database
+from steelcut.service.database.connecting import connect
+from steelcut.service.database.hosts import connect_to_one, one_by_one
+from steelcut.service.database.listen import listening
+from steelcut.service.database.postgres import Database
 from steelcut.service.refusal import Refusal
+from steelcut.service.telemetry.logs import make_logger
 from tests.support.databases import Databases, port_of, with_port
 from tests.support.replicas import auth_replicas
 from tests.support.system import Log, System

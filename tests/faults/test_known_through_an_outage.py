@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from auth_service.administration.clients import disable_client
-from steelcut.service.postgres import REQUEST_SECONDS
+from steelcut.service.database.postgres import REQUEST_SECONDS
 from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres
 from tests.faults.callers import PATH, RECOVERY_SECONDS, YOUNG, known, status_within
 from tests.support.databases import Templates

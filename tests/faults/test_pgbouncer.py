@@ -15,9 +15,9 @@ import pytest
 
 from auth_service.administration.clients import disable_client
 from resource_service import documents
-from steelcut.service.connecting import connect
-from steelcut.service.migrations import DatabaseAccess
-from steelcut.service.postgres import REQUEST_SECONDS
+from steelcut.service.database.connecting import connect
+from steelcut.service.database.migrations import DatabaseAccess
+from steelcut.service.database.postgres import REQUEST_SECONDS
 from steelcut.service.refusal import Refusal
 from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres
 from tests.faults.callers import RECOVERY_SECONDS, status_within

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from resource_service import documents
-from steelcut.service.postgres import REQUEST_SECONDS
+from steelcut.service.database.postgres import REQUEST_SECONDS
 from tests.faults.callers import PATH, RECOVERY_SECONDS, YOUNG, Callers, known, status_within
 from tests.support.databases import Databases, port_of
 from tests.support.system import DOCUMENT, RESOURCE, System, as_owner, running_system

@@ -13,7 +13,7 @@ import pytest
 import uvloop
 from uvicorn.lifespan.off import LifespanOff
 
-from steelcut.service.workers import ACCEPTED_AT_ONCE, WorkerConfig, WorkerServer
+from steelcut.service.process.workers import ACCEPTED_AT_ONCE, WorkerConfig, WorkerServer
 from tests.support.system import listen
 
 WAITING = 4 * ACCEPTED_AT_ONCE

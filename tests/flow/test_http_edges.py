@@ -9,8 +9,8 @@ from typing import Final
 import httpx
 import pytest
 
-from steelcut.service import http_protocol
-from steelcut.service.http_protocol import MAX_FIELDS, MAX_HEAD_BYTES, MAX_TARGET_BYTES
+from steelcut.service.http import protocol
+from steelcut.service.http.head import MAX_FIELDS, MAX_HEAD_BYTES, MAX_TARGET_BYTES
 from tests.flow.odd_requests import HOST, MALFORMED, RARE, chunked, head, shown
 from tests.support.system import DOCUMENT, GRANT, RESOURCE, System
 from tests.support.wire import Answer, Wire, exchange
@@ -271,7 +271,7 @@ async def test_rest_of_an_answered_request_is_not_read_for_ever(
     system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Content that nobody waits for any more is thrown away for a while, then the connection ends."""
-    monkeypatch.setattr(http_protocol, "LINGER_SECONDS", 0.05)
+    monkeypatch.setattr(protocol, "LINGER_SECONDS", 0.05)
     async with Wire.open(system.resource_base) as wire:
         await wire.send(head(b"POST %s HTTP/1.1" % PATH, HOST, b"Content-Length: 100000") + b"x")
         answer = await wire.answer()
@@ -295,7 +295,7 @@ async def test_head_that_does_not_come_is_not_waited_for(
     url: str, monkeypatch: pytest.MonkeyPatch, begin: bytes, status: int | None
 ) -> None:
     """A connection on which no request gets ready is closed, with 408 if one had begun (RFC 9110 §15.5.9)."""
-    monkeypatch.setattr(http_protocol, "HEAD_SECONDS", 0.05)
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.05)
     async with Wire.open(url) as wire:
         await wire.send(begin)
         answer = await wire.answer()
@@ -304,7 +304,7 @@ async def test_head_that_does_not_come_is_not_waited_for(
 
 async def test_second_head_is_not_waited_for_either(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The time of a head runs at each request of a connection."""
-    monkeypatch.setattr(http_protocol, "HEAD_SECONDS", 0.3)
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.3)
     async with Wire.open(url) as wire:
         await wire.send(head(b"GET /healthz HTTP/1.1", HOST))
         first = await wire.answer()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from steelcut.service.http_protocol import HttpProtocol
+from steelcut.service.http.protocol import HttpProtocol
 from tests.support.system import listen
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from auth_service.queries import (
 from auth_service.queries import resources as resource_queries
 from auth_service.queries.audit_reading import EventFilter
 from resource_service import queries as documents
-from steelcut.service.connecting import database_of
+from steelcut.service.database.connecting import database_of
 from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres
 from tests.lifecycle.key_operator import new_master_key
 from tests.support.databases import Templates

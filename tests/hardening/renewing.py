@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from auth_service.settings import AuthSettings
-from steelcut.service import tls
-from steelcut.service.serving import run
+from steelcut.service.process import tls
+from steelcut.service.process.serving import run
 
 if __name__ == "__main__":
     tls.RENEWAL_SECONDS = 0.05  # type: ignore[misc] # a minute is too long for a test

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from auth_service.settings import AuthSettings
 from resource_service.settings import ResourceSettings
-from steelcut.service.serving import run
+from steelcut.service.process.serving import run
 from steelcut.service.settings import ServingSettings
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from auth_service.settings import AuthSettings
 from resource_service.settings import ResourceSettings
-from steelcut.service.environment import wipe
+from steelcut.service.process.environment import wipe
 from steelcut.service.settings import load
 from steelcut_cli import environment
 from tests.support.databases import Databases

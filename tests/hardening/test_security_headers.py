@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from steelcut.service.http_protocol import MAX_HEAD_BYTES, MAX_TARGET_BYTES
-from steelcut.service.security_headers import POLICY
+from steelcut.service.http.head import MAX_HEAD_BYTES, MAX_TARGET_BYTES
+from steelcut.service.http.security_headers import POLICY
 from tests.flow.odd_requests import HOST, MALFORMED, RARE, head, shown
 from tests.support.databases import Templates
 from tests.support.plain_http import http_client

@@ -19,7 +19,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from steelcut.service.tls import Tls
+from steelcut.service.process.tls import Tls
 from tests.cli import terminal
 from tests.support.certificates import Authority
 from tests.support.databases import Databases

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from resource_service.settings import ResourceSettings
-from steelcut.service.serving import run
+from steelcut.service.process.serving import run
+from steelcut.service.process.tls import Tls
 from steelcut.service.settings import load
-from steelcut.service.tls import Tls
 from tests.support.certificates import Authority
 
 DATABASE_URL = "postgresql://reader:hunter2@127.0.0.1/steelcut_resource"

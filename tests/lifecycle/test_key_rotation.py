@@ -17,8 +17,8 @@ from auth_service.administration.keys import Rotation
 from auth_service.key_life import LEEWAY_SECONDS, MARGIN_SECONDS
 from auth_service.key_rotation import LONGEST_WAIT_SECONDS, SHORTEST_WAIT_SECONDS, KeyRotation
 from auth_service.master_key import MasterKey
-from steelcut.service.logs import make_logger
-from steelcut.service.postgres import Database
+from steelcut.service.database.postgres import Database
+from steelcut.service.telemetry.logs import make_logger
 from tests.auth.test_keys_at_rest import start
 from tests.lifecycle.key_operator import TIMING, KeyOperator, new_master_key
 from tests.support.databases import Databases

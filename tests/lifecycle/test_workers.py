@@ -13,7 +13,7 @@ import pytest
 
 from auth_service.administration.clients import disable_client
 from resource_service.settings import ResourceSettings
-from steelcut.service.serving import run
+from steelcut.service.process.serving import run
 from tests.support.plain_http import http_client
 from tests.support.processes import command_of, workers_of
 from tests.support.replicas import Replica, auth_replicas
@@ -125,7 +125,7 @@ def test_number_that_is_none_is_refused(
 def test_open_files_are_taken() -> None:
     """However few the shell has left: each connection of a caller is one."""
     program = (
-        "import resource; from steelcut.service.workers import take_open_files; take_open_files();"
+        "import resource; from steelcut.service.process.workers import take_open_files; take_open_files();"
         " print(*resource.getrlimit(resource.RLIMIT_NOFILE))"
     )
     ran = subprocess.run(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from steelcut.service.callers import TrustedProxies, parse_networks
+from steelcut.service.http.callers import TrustedProxies, parse_networks
 from tests.limits.limited import ALLOWED, Limited, Start
 
 PEER = "10.0.0.1"

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from auth_service.token_counts import SAMPLED
-from steelcut.service.counting import BOUNDS
+from steelcut.service.telemetry.counting import BOUNDS
 from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres
 from tests.conftest import StartSystem
 from tests.metrics.scrape import Scrape, ports, scrape

@@ -14,7 +14,7 @@ import pytest
 
 from resource_service.app import create_app
 from resource_service.settings import ResourceSettings
-from steelcut.service.logs import make_logger
+from steelcut.service.telemetry.logs import make_logger
 from tests.proxy import nginx
 from tests.proxy.conftest import ORDERS, challenge, token_of
 from tests.proxy.upstream import Upstream

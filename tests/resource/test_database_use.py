@@ -12,7 +12,7 @@ import pytest
 from resource_service import queries
 from resource_service.app import create_app
 from resource_service.settings import ResourceSettings
-from steelcut.service.connecting import connect
+from steelcut.service.database.connecting import connect
 from steelcut.service.refusal import Refusal
 from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres
 from tests.support.databases import Databases, Templates

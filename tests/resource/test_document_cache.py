@@ -13,8 +13,8 @@ import pytest
 from resource_service import documents
 from resource_service.document_cache import LARGEST_SHARE, OVERHEAD_BYTES, DocumentCache, ReadyDocument
 from resource_service.errors import NotFound
-from steelcut.service.connecting import connect
-from steelcut.service.postgres import Database
+from steelcut.service.database.connecting import connect
+from steelcut.service.database.postgres import Database
 from tests.support.databases import Databases
 from tests.support.plain_http import http_client
 from tests.support.system import GRANT, System

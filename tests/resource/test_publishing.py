@@ -16,7 +16,7 @@ from resource_service import documents
 from resource_service.documents import check_json
 from resource_service.errors import DocumentError, NotFound, NotJSON
 from resource_service.names import RESERVED
-from steelcut.service.connecting import connect
+from steelcut.service.database.connecting import connect
 from tests.support.databases import Databases
 
 

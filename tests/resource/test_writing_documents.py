@@ -13,7 +13,7 @@ import pytest
 from resource_service import documents
 from resource_service.errors import MalformedPrecondition, PreconditionFailed
 from resource_service.preconditions import EntityTags, Preconditions
-from steelcut.service.connecting import connect
+from steelcut.service.database.connecting import connect
 from tests.support.databases import Databases, Templates
 from tests.support.plain_http import http_client
 from tests.support.replicas import resource_replicas

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
-from steelcut.service.connecting import database_of
-from steelcut.service.migrations import DatabaseAccess, upgrade
+from steelcut.service.database.connecting import database_of
+from steelcut.service.database.migrations import DatabaseAccess, upgrade
 from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres
 
 AUTH_MIGRATIONS = "auth_service.migrations"

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from resource_service.app import create_app
 from resource_service.settings import ResourceSettings
-from steelcut.service.logs import make_logger
+from steelcut.service.telemetry.logs import make_logger
 from tests.support.databases import Databases
 from tests.support.system import Log, listen, serving
 from tests.support.tokens import IssuerKey, good_claims

@@ -11,7 +11,7 @@ import re
 from typing import IO, Final
 
 from auth_service.client_secrets import PREFIX
-from steelcut.service.lines import LinesOfText
+from steelcut.service.telemetry.lines import LinesOfText
 
 SECRETS: Final = {
     "a client secret": re.compile(rf"{PREFIX}_[0-9A-Za-z]{{12}}_[0-9A-Za-z]{{40,}}"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
-from steelcut.service.connecting import database_of
+from steelcut.service.database.connecting import database_of
 
 if TYPE_CHECKING:
     from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import asyncpg
 
-from steelcut.service.connecting import database_of
+from steelcut.service.database.connecting import database_of
 from tests.support.system import System, running_system
 
 if TYPE_CHECKING:

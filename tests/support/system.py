@@ -31,12 +31,13 @@ from resource_service import documents
 from resource_service.app import create_app as create_resource_app
 from resource_service.settings import ResourceSettings
 from steelcut.service.aged_cache import AgedCache
-from steelcut.service.connecting import connect
-from steelcut.service.counting import Connections
-from steelcut.service.http_protocol import HttpProtocol
-from steelcut.service.logs import make_logger
-from steelcut.service.overload import DEFAULT_WAITING
-from steelcut.service.security_headers import security_headers
+from steelcut.service.database.connecting import connect
+from steelcut.service.http.asgi import Application
+from steelcut.service.http.protocol import HttpProtocol
+from steelcut.service.http.security_headers import security_headers
+from steelcut.service.settings import DEFAULT_WAITING
+from steelcut.service.telemetry.counting import Connections
+from steelcut.service.telemetry.logs import make_logger
 from tests.support.databases import Databases
 from tests.support.plain_http import http_client
 from tests.support.waiting import until
@@ -263,8 +264,8 @@ async def serving(
     # As WorkerConfig has it, which would settle the garbage collector of the tests as well.
     config.max_waiting_requests = max_waiting_requests  # type: ignore[attr-defined]
     config.counted_connections = Connections()  # type: ignore[attr-defined]
-    if isinstance(app, FastAPI):
-        app.state.connections = config.counted_connections  # type: ignore[attr-defined]
+    if isinstance(app, Application):
+        app.watch.connections = config.counted_connections  # type: ignore[attr-defined]
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 
-from steelcut.service.lines import Lines
+from steelcut.service.telemetry.lines import Lines
 
 
 class Target(io.BytesIO):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from steelcut.service.logs import make_logger
+from steelcut.service.telemetry.logs import make_logger
 
 
 class WithoutRepr:

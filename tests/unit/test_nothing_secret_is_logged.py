@@ -8,7 +8,7 @@ import logging
 import pytest
 
 from auth_service import client_secrets
-from steelcut.service.logs import make_logger
+from steelcut.service.telemetry.logs import make_logger
 from tests.support import logged
 from tests.support.plain_http import http_client
 from tests.support.system import GRANT, System

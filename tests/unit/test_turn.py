@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from steelcut.service.overload import FEW, OVERLOADED, STAYING_SECONDS, TURN_SECONDS, Turn
+from steelcut.service.http.overload import FEW, OVERLOADED, STAYING_SECONDS, TURN_SECONDS, Turn
 
 MOST = 250
 CROWD = 300

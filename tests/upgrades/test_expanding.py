@@ -12,7 +12,7 @@ import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
 
-from steelcut.service.migrations import _config
+from steelcut.service.database.migrations import _config
 from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres
 from tests.support.databases import AUTH_MIGRATIONS, RESOURCE_MIGRATIONS, Templates
 from tests.upgrades import catalogue

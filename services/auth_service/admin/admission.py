@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from auth_service.key_ring import KeyRing
     from auth_service.state import Process
     from steelcut.claims import Claims
-    from steelcut.service.postgres import Database
+    from steelcut.service.database.postgres import Database
     from steelcut.steps import Steps
 
 # How far the clocks of this process and of the database may be apart.

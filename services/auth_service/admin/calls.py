@@ -17,7 +17,7 @@ from auth_service.administration.actor import Actor
 if TYPE_CHECKING:
     from auth_service.state import Process
     from steelcut.claims import Claims
-    from steelcut.service.postgres import Connection, Database
+    from steelcut.service.database.postgres import Connection, Database
 
 
 @dataclass(frozen=True, slots=True)

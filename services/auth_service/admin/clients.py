@@ -28,7 +28,7 @@ from auth_service.administration.clients import ClientChanges, ClientState
 
 if TYPE_CHECKING:
     from auth_service.queries.clients import ClientRow
-    from steelcut.service.postgres import Connection
+    from steelcut.service.database.postgres import Connection
 
 router = admin_router()
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from auth_service.admin.calls import Call
     from auth_service.queries.idempotency import StoredAnswer
-    from steelcut.service.postgres import Connection
+    from steelcut.service.database.postgres import Connection
 
 HEADER: Final = "Idempotency-Key"
 REPLAYED: Final = {"Idempotent-Replayed": "true"}

@@ -17,7 +17,7 @@ from auth_service.administration import keys as administration
 from auth_service.administration.admin_api import CLIENTS_READ, KEYS_WRITE
 
 if TYPE_CHECKING:
-    from steelcut.service.postgres import Connection
+    from steelcut.service.database.postgres import Connection
 
 router = admin_router()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from auth_service.administration.admin_api import SCOPES, admin_audience
-from steelcut.service.asgi import JSONBytes
+from steelcut.service.http.asgi import JSONBytes
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -15,7 +15,7 @@ from auth_service.admin.problems import WrongMethod
 from auth_service.admin.routing import AdminRoute
 from auth_service.administration.admin_api import ADMIN_PATH, admin_audience
 from steelcut.discovery import PROTECTED_RESOURCE, well_known
-from steelcut.service.asgi import render_http_error
+from steelcut.service.http.asgi import render_http_error
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from auth_service.settings import AuthSettings
     from auth_service.state import Process
-    from steelcut.service.postgres import Database
+    from steelcut.service.database.postgres import Database
 
 TAG = "administration"
 ROUTERS = (clients.router, secrets.router, resources.router, keys.router, audit.router, usage.router)

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from auth_service.admin.problems import KINDS, MEDIA_TYPE, TYPE_PREFIX, Problem
 from auth_service.administration.admin_api import ADMIN_PATH, SCOPES
-from steelcut.service.asgi import TRACE_HEADER
+from steelcut.service.http.asgi import TRACE_HEADER
 
 if TYPE_CHECKING:
     from auth_service.settings import AuthSettings

@@ -17,7 +17,7 @@ from auth_service.queries.resources import share_resources
 
 if TYPE_CHECKING:
     from auth_service.queries.clients import ClientRow
-    from steelcut.service.postgres import Connection
+    from steelcut.service.database.postgres import Connection
 
 # These scopes of the admin API give no power over anybody else. A scope that is not named here does.
 HARMLESS: Final = frozenset({ROTATE_OWN})

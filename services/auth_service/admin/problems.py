@@ -20,7 +20,7 @@ from auth_service.administration.errors import (
     TooEarly,
 )
 from steelcut.errors import OAuthError, TemporarilyUnavailable
-from steelcut.service.asgi import NO_STORE, JSONBytes
+from steelcut.service.http.asgi import NO_STORE, JSONBytes
 
 MEDIA_TYPE: Final = "application/problem+json"
 TYPE_PREFIX: Final = "urn:steelcut:problem:"

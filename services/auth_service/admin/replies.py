@@ -10,7 +10,7 @@ import orjson
 from starlette.responses import Response
 
 from auth_service.admin.preconditions import entity_tag
-from steelcut.service.asgi import NO_STORE
+from steelcut.service.http.asgi import NO_STORE
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

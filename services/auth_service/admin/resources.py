@@ -27,7 +27,7 @@ from auth_service.administration.admin_api import CLIENTS_READ, RESOURCES_WRITE
 
 if TYPE_CHECKING:
     from auth_service.queries.resources import ResourceRow
-    from steelcut.service.postgres import Connection
+    from steelcut.service.database.postgres import Connection
 
 router = admin_router()
 

@@ -31,7 +31,7 @@ from auth_service.administration.admin_api import CLIENTS_READ, ROTATE_OWN, SECR
 if TYPE_CHECKING:
     from auth_service.admin.calls import Call
     from auth_service.administration.secrets import AddedSecret, RotatedSecret
-    from steelcut.service.postgres import Connection
+    from steelcut.service.database.postgres import Connection
 
 router = admin_router()
 

@@ -15,7 +15,7 @@ from auth_service.administration.resources import create_resource, show_resource
 if TYPE_CHECKING:
     from auth_service.administration.actor import Actor
     from auth_service.administration.clients import NewClient
-    from steelcut.service.postgres import Connection
+    from steelcut.service.database.postgres import Connection
 
 ADMIN_RESOURCE: Final = "admin"
 ADMIN_PATH: Final = "/admin/v1"

@@ -9,7 +9,7 @@ from auth_service.queries import audit as queries
 
 if TYPE_CHECKING:
     from auth_service.administration.actor import Actor
-    from steelcut.service.postgres import Connection
+    from steelcut.service.database.postgres import Connection
 
 
 async def record(

@@ -14,7 +14,7 @@ from auth_service.queries.audit_reading import EventFilter
 
 if TYPE_CHECKING:
     from auth_service.queries.audit_reading import AuditEvent
-    from steelcut.service.postgres import Connection
+    from steelcut.service.database.postgres import Connection
 
 _PREFETCH = 500
 

@@ -32,7 +32,7 @@ from auth_service.queries import secrets as secret_queries
 if TYPE_CHECKING:
     from auth_service.administration.actor import Actor
     from auth_service.queries.clients import ClientRow
-    from steelcut.service.postgres import Connection
+    from steelcut.service.database.postgres import Connection
 
 _ID_ALPHABET = string.ascii_lowercase + string.digits
 

@@ -17,7 +17,7 @@ from auth_service.queries import resources as queries
 
 if TYPE_CHECKING:
     from auth_service.administration.actor import Actor
-    from steelcut.service.postgres import Connection
+    from steelcut.service.database.postgres import Connection
 
 RESOURCE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,127}")
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from auth_service.master_key import MasterKey
     from auth_service.queries.keys import KeyRow, KeyState
     from auth_service.signing_keys import SigningAlgorithm
-    from steelcut.service.postgres import Connection
+    from steelcut.service.database.postgres import Connection
 
 
 @dataclass(frozen=True, slots=True)

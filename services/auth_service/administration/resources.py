@@ -18,7 +18,7 @@ from steelcut.discovery import check_resource_identifier
 if TYPE_CHECKING:
     from auth_service.administration.actor import Actor
     from auth_service.queries.resources import CallerRow, ResourceRow, ScopeRow
-    from steelcut.service.postgres import Connection
+    from steelcut.service.database.postgres import Connection
 
 _MAX_IDENTIFIER = 2000
 _NAMED_IN_A_SENTENCE = 3

@@ -25,7 +25,7 @@ from auth_service.queries import secrets as queries
 if TYPE_CHECKING:
     from auth_service.administration.actor import Actor
     from auth_service.queries.secrets import SecretRow
-    from steelcut.service.postgres import Connection
+    from steelcut.service.database.postgres import Connection
 
 MAX_LIVE_SECRETS = 10
 # Expired ones stay for the record; more would only make each look-up of the client longer.

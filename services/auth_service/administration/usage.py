@@ -14,7 +14,7 @@ from auth_service.queries import usage as queries
 
 if TYPE_CHECKING:
     from auth_service.queries.usage import UnusedClient, UnusedGrant
-    from steelcut.service.postgres import Connection
+    from steelcut.service.database.postgres import Connection
 
 DEFAULT_DAYS = 90
 MAX_DAYS = 3650

@@ -12,7 +12,7 @@ from limits.errors import ConfigurationError
 from steelcut.service.refusal import Refusal
 
 if TYPE_CHECKING:
-    from steelcut.service.logs import Logger
+    from steelcut.service.telemetry.logs import Logger
 
 # How long one request waits for Redis, and how long it is left alone after it did not answer.
 PATIENCE_SECONDS: Final = 0.15

@@ -1,5 +1,5 @@
 """Executed by Alembic; the work is shared with the other service."""
 
-from steelcut.service.migrations import run_env
+from steelcut.service.database.migrations import run_env
 
 run_env()

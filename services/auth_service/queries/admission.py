@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from steelcut.service.postgres import Connection
+    from steelcut.service.database.postgres import Connection
 
 
 async def standing_scopes(

@@ -11,7 +11,7 @@ from uuid import UUID
 import orjson
 
 if TYPE_CHECKING:
-    from steelcut.service.postgres import Connection
+    from steelcut.service.database.postgres import Connection
 
 
 @dataclass(frozen=True, slots=True)

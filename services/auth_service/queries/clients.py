@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 if TYPE_CHECKING:
-    from steelcut.service.postgres import Connection
+    from steelcut.service.database.postgres import Connection
 
 
 @dataclass(frozen=True, slots=True)

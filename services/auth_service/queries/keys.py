@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from auth_service.signing_keys import NewKey, SigningAlgorithm
-    from steelcut.service.postgres import Connection
+    from steelcut.service.database.postgres import Connection
 
 KeyState = Literal["pending", "active", "retiring", "retired"]
 

@@ -12,7 +12,7 @@ import orjson
 from auth_service.queries.clients import REPORT_SECONDS, STATE
 
 if TYPE_CHECKING:
-    from steelcut.service.postgres import Connection
+    from steelcut.service.database.postgres import Connection
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from auth_service.clients import Client, GrantedResource, StoredSecret
 if TYPE_CHECKING:
     import asyncpg
 
-    from steelcut.service.postgres import Connection
+    from steelcut.service.database.postgres import Connection
 
 
 @dataclass(frozen=True, slots=True)

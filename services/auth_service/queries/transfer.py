@@ -12,7 +12,7 @@ from auth_service.transfer.records import ClientRecord, ResourceRecord, SecretRe
 
 if TYPE_CHECKING:
     from auth_service.administration.actor import Actor
-    from steelcut.service.postgres import Connection
+    from steelcut.service.database.postgres import Connection
 
 # How many rows a cursor brings at once.
 _BATCH = 1000

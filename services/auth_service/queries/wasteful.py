@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 if TYPE_CHECKING:
-    from steelcut.service.postgres import Connection
+    from steelcut.service.database.postgres import Connection
 
 
 @dataclass(frozen=True, slots=True)

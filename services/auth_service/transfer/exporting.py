@@ -13,7 +13,7 @@ from auth_service.transfer import json_lines
 
 if TYPE_CHECKING:
     from auth_service.administration.actor import Actor
-    from steelcut.service.postgres import Connection
+    from steelcut.service.database.postgres import Connection
 
 
 async def export(connection: Connection, actor: Actor, write: Callable[[bytes], object]) -> tuple[int, int]:

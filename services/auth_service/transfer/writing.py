@@ -16,7 +16,7 @@ from auth_service.transfer.report import Line, Outcome, Report
 
 if TYPE_CHECKING:
     from auth_service.administration.actor import Actor
-    from steelcut.service.postgres import Connection
+    from steelcut.service.database.postgres import Connection
 
 Read = Callable[[Catalogue], Sequence[Item]]
 

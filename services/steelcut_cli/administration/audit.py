@@ -23,7 +23,7 @@ from steelcut_cli.errors import Refusal
 if TYPE_CHECKING:
     from auth_service.administration.audit_search import Follower
     from auth_service.queries.audit_reading import AuditEvent, EventFilter
-    from steelcut.service.postgres import Connection
+    from steelcut.service.database.postgres import Connection
 
 app = typer.Typer(
     no_args_is_help=True, help="The audit log: who did what and when, and who got a token or was refused."

@@ -15,7 +15,7 @@ from steelcut_cli.administration.pages import PAGE, every
 if TYPE_CHECKING:
     from auth_service.queries.clients import ClientRow
     from auth_service.queries.usage import UnusedClient, UnusedGrant
-    from steelcut.service.postgres import Connection
+    from steelcut.service.database.postgres import Connection
 
 CLIENT_EXAMPLES: Final = output.examples(
     "steelcut clients unused", "steelcut clients unused --days 30 --json"

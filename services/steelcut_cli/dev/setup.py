@@ -17,7 +17,7 @@ from auth_service.administration.keys import create_key, list_keys
 from auth_service.administration.resources import create_resource, list_resources, update_resource
 from auth_service.master_key import MasterKey
 from resource_service import documents
-from steelcut.service import migrations
+from steelcut.service.database import migrations
 from steelcut.service.refusal import Refusal as ServiceRefusal
 from steelcut_cli.connections import with_connection
 from steelcut_cli.dev import state

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 from cryptography import x509
 
+from steelcut.service.process.tls import Tls
 from steelcut.service.settings import ConfigurationError
-from steelcut.service.tls import Tls
 from steelcut_cli import output
 from steelcut_cli.doctor.findings import Finding, failed, ok, warning
 

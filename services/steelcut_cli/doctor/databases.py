@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from steelcut.service import migrations
+from steelcut.service.database import migrations
 from steelcut_cli.doctor.environment import is_set
 from steelcut_cli.doctor.findings import Finding, failed, not_checked, ok, unset, warning
 from steelcut_cli.doctor.places import DOORS

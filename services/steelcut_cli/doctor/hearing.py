@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from steelcut.service.connecting import connect
+from steelcut.service.database.connecting import connect
 from steelcut.service.refusal import Refusal as ServiceRefusal
 from steelcut_cli.doctor.environment import is_set
 from steelcut_cli.doctor.findings import Finding, failed, ok, warning

@@ -1,1 +1,1 @@
-"""What both services stand on: settings, logs, the request boundary, PostgreSQL (needs the extra ``server``)."""
+"""What both services stand on, and how they are configured (needs the extra ``server``)."""

@@ -15,8 +15,8 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_va
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from steelcut.service.overload import DEFAULT_WAITING
-
+# Requests that may wait for one process.
+DEFAULT_WAITING = 250
 PLACEHOLDERS = ("change-me", "changeme", "change_me", "placeholder", "replace-me")
 HOW_TO_MAKE = "`steelcut env` prints a complete set of variables with fresh secrets."
 
@@ -96,7 +96,7 @@ MAX_WORKERS = 256
 
 
 class ServingSettings(ServiceSettings):
-    """What a settings class must have to be served by ``steelcut.service.serving``."""
+    """What a settings class must have to be served by ``steelcut.service.process.serving``."""
 
     # The field that holds the URL under which clients see the service.
     seen_at: ClassVar[str]

@@ -11,8 +11,8 @@ import orjson
 import structlog
 from structlog.typing import EventDict, Processor
 
-from steelcut.service.lines import Lines, LinesOfText
 from steelcut.service.settings import LogFormat
+from steelcut.service.telemetry.lines import Lines, LinesOfText
 
 Logger = structlog.typing.FilteringBoundLogger
 

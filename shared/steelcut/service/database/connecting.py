@@ -6,7 +6,7 @@ from urllib.parse import unquote, urlsplit
 
 import asyncpg
 
-from steelcut.service.hosts import connect_to_one
+from steelcut.service.database.hosts import connect_to_one
 from steelcut.service.refusal import Refusal
 
 CONNECT_SECONDS = 5.0

@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from steelcut.errors import RETRY_AFTER_SECONDS, TemporarilyUnavailable
-from steelcut.service.counting import REFUSED_FOR
+from steelcut.service.settings import DEFAULT_WAITING
+from steelcut.service.telemetry.counting import REFUSED_FOR
 
 if TYPE_CHECKING:
     import uvicorn
     from starlette.types import Receive, Scope, Send
 
-DEFAULT_WAITING: Final = 250
 # So many in one turn are no crowd, whatever they cost.
 FEW: Final = 40
 # A crowd of which there was no turn without it for so long stays, and gets so much of each turn.

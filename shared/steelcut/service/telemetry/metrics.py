@@ -24,8 +24,8 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
-from steelcut.service.counting import BOUNDS, Durations
 from steelcut.service.refusal import Refusal
+from steelcut.service.telemetry.counting import BOUNDS, Durations
 
 if TYPE_CHECKING:
     from threading import Thread
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
-    from steelcut.service.counting import Connections, Requests
-    from steelcut.service.logs import Logger
-    from steelcut.service.postgres import Database
+    from steelcut.service.database.postgres import Database
     from steelcut.service.settings import ServingSettings
+    from steelcut.service.telemetry.counting import Connections, Requests
+    from steelcut.service.telemetry.logs import Logger
 
 # What there is to tell now.
 Families = Callable[[], "Iterable[Metric]"]

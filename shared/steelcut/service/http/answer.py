@@ -18,7 +18,7 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
-from steelcut.service.security_headers import POLICY, POLICY_FIELD
+from steelcut.service.http.security_headers import POLICY, POLICY_FIELD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -8,18 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from fastapi import Response
 from pydantic import BaseModel, Field
 
-from steelcut.service.asgi import NO_STORE
+from steelcut.service.http.asgi import NO_STORE
+from steelcut.service.refusal import Hindered
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from steelcut.service.ending import Ending
-
-
-class Hindered(str):
-    """What is wrong, where the process can do part of its work all the same: better than no process at all."""
-
-    __slots__ = ()
+    from steelcut.service.http.ending import Ending
 
 
 # Each check returns None when all is well, else what is wrong, in words that may be shown to anybody.

@@ -23,7 +23,7 @@ from sqlalchemy import Connection as SqlAlchemyConnection
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from steelcut.service.connecting import connect, database_of, role_name
+from steelcut.service.database.connecting import connect, database_of, role_name
 from steelcut.service.refusal import Refusal
 
 # Any constant does, as long as every process that migrates uses the same one.

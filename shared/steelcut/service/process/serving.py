@@ -8,13 +8,13 @@ from collections.abc import Sequence
 
 import stamina
 
-from steelcut.service.environment import wipe
-from steelcut.service.http_protocol import HttpProtocol
-from steelcut.service.logs import uvicorn_log_config
-from steelcut.service.security_headers import security_headers
+from steelcut.service.http.protocol import HttpProtocol
+from steelcut.service.http.security_headers import security_headers
+from steelcut.service.process.environment import wipe
+from steelcut.service.process.tls import Tls
+from steelcut.service.process.workers import WorkerConfig, serve
 from steelcut.service.settings import ConfigurationError, ServingSettings, load, variable_name
-from steelcut.service.tls import Tls
-from steelcut.service.workers import WorkerConfig, serve
+from steelcut.service.telemetry.logs import uvicorn_log_config
 
 EXIT_CONFIGURATION = 2
 KEEP_ALIVE_SECONDS = 30

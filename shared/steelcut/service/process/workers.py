@@ -25,11 +25,11 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.lifespan.on import LifespanOn
 from uvicorn.supervisors import Multiprocess
 
-from steelcut.service import tls
-from steelcut.service.counting import Connections
-from steelcut.service.ending import Ending
-from steelcut.service.overload import DEFAULT_WAITING
-from steelcut.service.settings import ConfigurationError
+from steelcut.service.http.asgi import Application
+from steelcut.service.http.ending import Ending
+from steelcut.service.process import tls
+from steelcut.service.settings import DEFAULT_WAITING, ConfigurationError
+from steelcut.service.telemetry.counting import Connections
 
 # A request makes some hundred objects and no cycle: the default of 700 would look for cycles all the time.
 GARBAGE_OBJECTS: Final = 20_000
@@ -84,7 +84,8 @@ class WorkerLifespan(LifespanOn):
         """Start the application; then settle what the garbage collector is to look at."""
         end_with_parent()
         config: WorkerConfig = self.config  # type: ignore[assignment] # it was made by one
-        config.loaded_app.state.connections = config.counted_connections
+        if isinstance(config.loaded_app, Application):
+            config.loaded_app.watch.connections = config.counted_connections
         await super().startup()
         if not self.should_exit:
             config.loaded_app.state.ending = config.ending

@@ -14,9 +14,8 @@ import asyncpg
 import stamina
 
 from steelcut.errors import TemporarilyUnavailable
-from steelcut.service.health import Hindered
-from steelcut.service.hosts import NOT_THERE, connect_to_one
-from steelcut.service.refusal import Refusal
+from steelcut.service.database.hosts import NOT_THERE, connect_to_one
+from steelcut.service.refusal import Hindered, Refusal
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy

@@ -18,15 +18,15 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 
 from steelcut.errors import OAuthError
-from steelcut.service.callers import TrustedProxies, parse_networks
-from steelcut.service.counting import REFUSED_FOR, Outcome
-from steelcut.service.observation import Watch
-from steelcut.service.overload import OVERLOADED, refuse
+from steelcut.service.http.callers import TrustedProxies, parse_networks
+from steelcut.service.http.overload import OVERLOADED, refuse
+from steelcut.service.telemetry.counting import REFUSED_FOR, Outcome
+from steelcut.service.telemetry.observation import Watch
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from steelcut.service.logs import Logger
+    from steelcut.service.telemetry.logs import Logger
 
 TRACE_HEADER = "X-Trace-Id"
 _TRACE_FIELD = TRACE_HEADER.lower().encode()

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
     from starlette.types import Scope
 
-    from steelcut.service.counting import Outcome
-    from steelcut.service.logs import Logger
+    from steelcut.service.telemetry.counting import Outcome
+    from steelcut.service.telemetry.logs import Logger
 
 # How long the end of a process waits for who takes the spans.
 LAST_SECONDS: Final = 2.0

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import orjson
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from steelcut.service.asgi import NO_STORE, TRACE_HEADER
+from steelcut.service.http.asgi import NO_STORE, TRACE_HEADER
+
+MALFORMED: Final = "The request is not well-formed HTTP/1.1."
 
 
 class RefusedError(Exception):

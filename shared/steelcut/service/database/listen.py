@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
-from steelcut.service.hosts import NOT_THERE, connect_to_one
+from steelcut.service.database.hosts import NOT_THERE, connect_to_one
 
 if TYPE_CHECKING:
-    from steelcut.service.logs import Logger
+    from steelcut.service.telemetry.logs import Logger
 
 CONNECT_SECONDS = 2.0
 RETRY_SECONDS = 0.25

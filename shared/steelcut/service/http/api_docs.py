@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from fastapi.openapi.docs import get_swagger_ui_html, get_swagger_ui_oauth2_redirect_html
 from starlette.staticfiles import StaticFiles
 
-from steelcut.service.security_headers import POLICY, POLICY_FIELD
+from steelcut.service.http.security_headers import POLICY, POLICY_FIELD
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

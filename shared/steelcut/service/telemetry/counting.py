@@ -1,4 +1,4 @@
-"""What a process counts while it serves: plain numbers, always, read by ``steelcut.service.metrics`` when it is asked.
+"""What a process counts while it serves: plain numbers, always, read by ``telemetry.metrics`` when it is asked.
 
 Counting is on the path of every request, so it is an addition or two and nothing else; names, labels and text are made
 when somebody reads. A reader on another thread takes a copy first.

@@ -24,37 +24,25 @@ from urllib.parse import unquote
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from steelcut.service.counting import REFUSED_FOR, Connections
-from steelcut.service.http_answer import Cycle, EndedByProtocol, common_of
-from steelcut.service.http_refusal import RefusedError, refusal_of
-from steelcut.service.overload import OVERLOADED, turn_of
+from steelcut.service.http import head
+from steelcut.service.http.answer import Cycle, EndedByProtocol, common_of
+from steelcut.service.http.overload import OVERLOADED, turn_of
+from steelcut.service.http.refused import MALFORMED, RefusedError, refusal_of
+from steelcut.service.telemetry.counting import REFUSED_FOR, Connections
 
 if TYPE_CHECKING:
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-    from steelcut.service.ending import Ending
+    from steelcut.service.http.ending import Ending
 
-MAX_HEAD_BYTES: Final = 64 * 1024
-MAX_FIELDS: Final = 100
-# RFC 9112 §3 asks for 8,000 at least.
-MAX_TARGET_BYTES: Final = 16 * 1024
 HEAD_SECONDS: Final = 30.0
 # How long an unread rest is thrown away after the answer.
 LINGER_SECONDS: Final = 2.0
-# Four bytes beside name and value: ": " and the end of the line.
-_FIELD_BYTES: Final = 4
-_VERSIONS: Final = ("1.1", "1.0")
 
-_MALFORMED: Final = "The request is not well-formed HTTP/1.1."
-_HEAD_TOO_LARGE: Final = (
-    f"The request may have {MAX_FIELDS} header fields, and a head of {MAX_HEAD_BYTES} bytes."
-)
-_TARGET_TOO_LONG: Final = f"The path and the query may have {MAX_TARGET_BYTES} bytes."
-_ONE_HOST: Final = "Send exactly one Host header."
 _NO_TUNNEL: Final = "This is no proxy: there is nothing to connect to."
 _TOO_SLOW: Final = f"The head of the request did not come within {HEAD_SECONDS:g} seconds."
 _NO_CONTENT: Final = (
-    f"There are more than {MAX_HEAD_BYTES} bytes between two pieces of the content, or after it."
+    f"There are more than {head.MAX_HEAD_BYTES} bytes between two pieces of the content, or after it."
 )
 
 
@@ -118,7 +106,7 @@ class HttpProtocol(HttpToolsProtocol):
             if isinstance(cause, RefusedError):
                 self._refuse(cause.status, cause.sentence)
             else:
-                self._refuse(400, _MALFORMED)
+                self._refuse(400, MALFORMED)
 
     def on_message_begin(self) -> None:
         """Begin a request."""
@@ -142,7 +130,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._head_timer.cancel()
             self._head_timer = None
         version = self.parser.get_http_version()
-        self._check_head(version)
+        head.check(self.url, self.headers, version, received=self._unbroken, hosts=self._hosts)
         if self.parser.should_upgrade():
             # `_feed` comes back with a head that does not ask for it.
             if self.parser.get_method() == b"CONNECT":
@@ -213,11 +201,13 @@ class HttpProtocol(HttpToolsProtocol):
             # What it has said is said again without the wish, to a new one, so that the content is found by the
             # length that the caller gave.
             rest, wish = rest[wish.args[0] :], None
-            head = self._head_without_upgrade()
-            self._unbroken = len(head)
+            said = head.without_upgrade(
+                self.parser.get_method(), self.url, self.parser.get_http_version(), self.headers
+            )
+            self._unbroken = len(said)
             self.parser = httptools.HttpRequestParser(self)
             self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-            self.parser.feed_data(head)
+            self.parser.feed_data(said)
             try:
                 self.parser.feed_data(rest)
             except httptools.HttpParserUpgrade as another:
@@ -229,7 +219,7 @@ class HttpProtocol(HttpToolsProtocol):
         scope["method"] = self.parser.get_method().decode("ascii")
         if version != "1.1":
             scope["http_version"] = version
-        path, query = _path_and_query(self.url)
+        path, query = head.path_and_query(self.url)
         text = path.decode("ascii")
         scope["path"] = self.root_path + (unquote(text) if "%" in text else text)
         scope["raw_path"] = self.root_path.encode("ascii") + path
@@ -250,44 +240,15 @@ class HttpProtocol(HttpToolsProtocol):
             self.flow.pause_reading()
             self.pipeline.appendleft((self.cycle, self.app))
 
-    def _head_without_upgrade(self) -> bytes:
-        line = b"%s %s HTTP/%s" % (
-            self.parser.get_method(),
-            self.url,
-            self.parser.get_http_version().encode(),
-        )
-        fields = [b"%s: %s" % field for field in self.headers if field[0] not in {b"upgrade", b"connection"}]
-        # Whether the connection stays is the caller's to say, with the upgrade or without it.
-        options = b",".join(value for name, value in self.headers if name == b"connection").split(b",")
-        kept = [option for option in options if option.strip().lower() in {b"close", b"keep-alive"}]
-        if kept:
-            fields.append(b"connection: " + b",".join(kept))
-        return b"\r\n".join([line, *fields, b"", b""])
-
-    def _check_head(self, version: str) -> None:
-        if len(self.url) > MAX_TARGET_BYTES:
-            raise RefusedError(414, _TARGET_TOO_LONG)
-        if len(self.headers) > MAX_FIELDS:
-            raise RefusedError(431, _HEAD_TOO_LARGE)
-        if self._unbroken > MAX_HEAD_BYTES:
-            # Content may have come in the same piece: count what the head alone has.
-            size = sum(len(name) + len(value) + _FIELD_BYTES for name, value in self.headers)
-            if len(self.url) + size > MAX_HEAD_BYTES:
-                raise RefusedError(431, _HEAD_TOO_LARGE)
-        if version not in _VERSIONS:
-            raise RefusedError(400, _MALFORMED)
-        if self._hosts != 1 and (self._hosts or version == "1.1"):
-            raise RefusedError(400, _ONE_HOST)
-
     def _bound_what_is_unfinished(self) -> None:
         if self._in_head and self._head_timer is None:
             self._head_timer = self.loop.call_later(HEAD_SECONDS, self._head_is_late)
-        if self._unbroken > MAX_HEAD_BYTES:
+        if self._unbroken > head.MAX_HEAD_BYTES:
             if not self._in_head:
                 raise RefusedError(400, _NO_CONTENT)
-            if self.url and len(self.url) > MAX_TARGET_BYTES:
-                raise RefusedError(414, _TARGET_TOO_LONG)
-            raise RefusedError(431, _HEAD_TOO_LARGE)
+            if self.url and len(self.url) > head.MAX_TARGET_BYTES:
+                raise RefusedError(414, head.TARGET_TOO_LONG)
+            raise RefusedError(431, head.TOO_LARGE)
 
     def _prepare_the_end(self, cycle: RequestResponseCycle, *, unless_continued: bool = False) -> None:
         """Let the answer to this request end the connection, without a reset."""
@@ -355,12 +316,3 @@ class HttpProtocol(HttpToolsProtocol):
             self._linger_timer = self.loop.call_later(LINGER_SECONDS, self.transport.close)
         else:
             self.transport.close()
-
-
-def _path_and_query(target: bytes) -> tuple[bytes, bytes]:
-    if target.startswith(b"/") and b"#" not in target:
-        # The origin form (RFC 9112 §3.2.1), which nearly all requests have.
-        path, _, query = target.partition(b"?")
-        return path, query
-    url = httptools.parse_url(target)
-    return url.path, url.query or b""

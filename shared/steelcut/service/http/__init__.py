@@ -1,0 +1,1 @@
+"""HTTP, from the bytes of a connection to the application and back."""
