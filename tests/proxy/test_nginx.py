@@ -22,6 +22,7 @@ from tests.support.databases import Templates
 from tests.support.issuer import TinyIssuer, url_of
 from tests.support.plain_http import http_client
 from tests.support.system import Log, Registered, System, listen, serving
+from tests.support.waiting import until
 from tests.support.wire import Answer, exchange
 from tools.programs import Program
 
@@ -300,10 +301,12 @@ async def test_without_the_resource_service_nobody_gets_through(
         answer = await http.get("/", headers=bearer)
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
         assert upstream.seen == []
+
+        async def opened() -> bool:
+            return (await http.get("/", headers=bearer)).status_code == httpx.codes.OK
+
         async with serving(issuer, issuer.listener):
-            for _ in range(2):
-                answer = await http.get("/", headers=bearer)
-        assert answer.status_code == 200
+            await until(opened, 10)
         assert upstream.seen.pop().values("x-client-id") == ["client-1"]
         upstream.seen.clear()
     await refused_for_now()
