@@ -12,9 +12,9 @@ import orjson
 import pytest
 import yaml
 
-from tests.conftest import StartSystem
 from tests.metrics.scrape import Scrape, ports, scrape
-from tests.support.system import System
+from tests.support.databases import Templates
+from tests.support.system import running_system
 from tools.programs import NotToBeHadError, Program, find
 
 ROOT = Path(__file__).parents[2]
@@ -35,13 +35,15 @@ def promtool() -> Program:
         pytest.skip(f"{fault}.")
 
 
-@pytest.fixture
-async def told(start_system: StartSystem) -> list[Scrape]:
+@pytest.fixture(scope="module")
+async def told(templates: Templates) -> list[Scrape]:
     """What both services tell, all that can be turned on turned on."""
-    system: System = await start_system(  # type: ignore[misc]
-        metrics_port=0, metrics_by_client=True, admin=True, resource_options={"metrics_port": 0}
-    )
-    return [await scrape(port) for port in ports(system.log).values()]
+    databases = await templates.clone()
+    options: dict[str, Any] = {"metrics_port": 0, "metrics_by_client": True}
+    async with running_system(
+        databases, admin=True, resource_options={"metrics_port": 0}, **options
+    ) as system:
+        return [await scrape(port) for port in ports(system.log).values()]
 
 
 def families(told: list[Scrape]) -> dict[str, str]:

@@ -206,10 +206,14 @@ async def running_system(
     limits = {name: auth_options[name] for name in LIMITS if name in auth_options}
     headers = security_headers(https=False)
     async with (
-        serving(auth_app, auth_socket, headers=headers, **limits),
-        serving(resource_app, resource_socket, headers=headers),
+        serving(auth_app, auth_socket, headers=headers, **limits) as auth_server,
+        serving(resource_app, resource_socket, headers=headers) as resource_server,
     ):
-        yield System(issuer, resource_base, databases, master_key, auth_app, resource_app, client, log)
+        try:
+            yield System(issuer, resource_base, databases, master_key, auth_app, resource_app, client, log)
+        finally:
+            # Both at once: most of an end is waiting.
+            auth_server.should_exit = resource_server.should_exit = True
 
 
 async def seed(

@@ -2,50 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
-from functools import cache
-from typing import Any, Final
-
-import kubernetes_validate
+from typing import Any
 
 from tools.manifests import containers
 from tools.manifests.containers import Workload
 from tools.manifests.kustomizations import Built, ManifestError, Resource
 
-# The oldest version that has all that we use (preStop.sleep); and the newest that there is a schema of.
-OLDEST: Final = "1.30"
-
 
 def faults(built: Built) -> Iterator[str]:
     """Say in one sentence each what is wrong; of what does not fit the schemas, nothing more is looked at."""
-    misfits = list(_schema(built))
-    yield from misfits
-    if misfits:
+    from tools.manifests.schemas import misfits  # noqa: PLC0415 - a second, for each process that collects the tests
+
+    unfit = list(misfits(built))
+    yield from unfit
+    if unfit:
         return
     workloads = [Workload.of(resource) for resource in built.resources if "template" in resource.spec]
     for check in (_selectors, _names, _ports, _backends, containers.faults):
         yield from check(built, workloads)
-
-
-def _schema(built: Built) -> Iterator[str]:
-    for resource in built.resources:
-        document = json.dumps(resource.document)
-        for version in (OLDEST, kubernetes_validate.latest_version()):
-            if misfit := _misfit(document, version):
-                yield f"{resource}{misfit}"
-                break
-
-
-@cache  # a schema takes longer to read than all else, and one base may be in many overlays
-def _misfit(document: str, version: str) -> str | None:
-    try:
-        kubernetes_validate.validate(json.loads(document), version, strict=True)
-    except kubernetes_validate.ValidationError as error:
-        return f", at {'.'.join(map(str, error.path)) or 'the top'}: {error.message}."
-    except (kubernetes_validate.SchemaNotFoundError, KeyError):
-        return f": Kubernetes {version} knows no such kind."
-    return None
 
 
 def _selectors(built: Built, workloads: list[Workload]) -> Iterator[str]:
