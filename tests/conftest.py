@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import shutil
@@ -83,11 +84,12 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostg
 
 
 @pytest.fixture(scope="session")
-def templates(postgres: EmbeddedPostgres) -> Templates:
+async def templates(postgres: EmbeddedPostgres) -> AsyncIterator[Templates]:
     """Both schemas, migrated once."""
     templates = Templates(postgres)
-    templates.migrate()
-    return templates
+    await asyncio.to_thread(templates.migrate)
+    async with templates.at_hand():
+        yield templates
 
 
 @pytest.fixture
