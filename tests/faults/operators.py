@@ -48,12 +48,13 @@ class Change:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of it, as far as the operator knows; ``trace_id`` is empty when no answer came."""
+    """What came of it, as far as the operator knows; ``trace_id`` is empty when no answer came, ``fault`` says why."""
 
     change: Change
     kind: Literal["done", "refused", "unknown"]
     trace_id: str = ""
     answer: dict[str, Any] = field(default_factory=dict)
+    fault: str = ""
 
 
 # How the admin API is asked for each change: method, path and query, by the change's members.
@@ -90,8 +91,8 @@ class AdminApi:
         """
         try:
             response = await self._ask(url, change)
-        except httpx.TransportError:
-            return Outcome(change, "unknown")
+        except httpx.TransportError as fault:
+            return Outcome(change, "unknown", fault=repr(fault))
         trace_id = response.headers["x-trace-id"]
         if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
             return Outcome(change, "unknown", trace_id)

@@ -20,7 +20,7 @@ from auth_service.transfer.catalogue import Catalogue
 from auth_service.transfer.records import ClientRecord, Item, imported_secret, item
 from auth_service.transfer.report import Report
 from auth_service.transfer.writing import take
-from tests.support.system import ACTOR, GRANT, RESOURCE, Registered, System
+from tests.support.system import ACTOR, GRANT, RESOURCE, Registered, Seeded
 
 # As Steelcut-OAuth made them; no part of it is of our form.
 SECRET = "PRIVATE-example_example-example_example-example_xyz"
@@ -99,7 +99,7 @@ def old_client(client_id: str, stored: str, **fields: Any) -> Callable[[list[str
     )
 
 
-async def take_old_clients(system: System, stored: Mapping[str, str], **options: Any) -> Report:
+async def take_old_clients(system: Seeded, stored: Mapping[str, str], **options: Any) -> Report:
     """Import clients by id with the hashes of their secrets."""
     return await system.as_admin(
         lambda c: take(c, ACTOR, "test", reading(stored), **{"apply": True, **options})
@@ -113,7 +113,7 @@ def reading(stored: Mapping[str, str]) -> Callable[[Catalogue], list[Item]]:
     ]
 
 
-async def import_old_client(system: System, client_id: str = "old", secret: str = SECRET) -> Registered:
+async def import_old_client(system: Seeded, client_id: str = "old", secret: str = SECRET) -> Registered:
     """Import one client that Steelcut-OAuth could have made."""
     report = await take_old_clients(system, {client_id: argon2_hash(secret)})
     assert report.counts["taken"] == 1

@@ -52,8 +52,10 @@ async def observed_system(
     finally:
         await administrator.close()
     # What is counted is read again: a machine too busy for that within a quarter of a second would have what is old.
-    patient = {"PATIENCE_SECONDS": 10}
-    with mock.patch.multiple(registry, **patient), mock.patch.multiple(document_cache, **patient):
+    with (
+        mock.patch.object(registry, "PATIENCE_SECONDS", 10),
+        mock.patch.object(document_cache, "PATIENCE_SECONDS", 10),
+    ):
         async with running_system(databases) as system:
             # Whoever listens to changes does so by now.
             await system.heard()

@@ -89,16 +89,30 @@ class Log:
 
 
 @dataclass
-class System:
+class Seeded:
+    """The databases of a system, filled; nothing runs on them yet."""
+
+    databases: Databases
+    client: Registered
+
+    async def as_owner(self, work: Callable[[Any], Awaitable[T]]) -> T:
+        """Reach into the auth database as its owner."""
+        return await as_owner(self.databases.auth.owner, work)
+
+    async def as_admin(self, work: Callable[[Any], Awaitable[T]]) -> T:
+        """Administer the auth database as its administrator does."""
+        return await as_owner(self.databases.auth_admin, work)
+
+
+@dataclass
+class System(Seeded):
     """Both services, running."""
 
     issuer: str
     resource_base: str
-    databases: Databases
     master_key: str = field(repr=False)
     auth_app: FastAPI
     resource_app: FastAPI
-    client: Registered
     log: Log
 
     @property
@@ -116,14 +130,6 @@ class System:
         """The inner state of the authorization server."""
         process: Process = self.auth_app.state.process
         return process
-
-    async def as_owner(self, work: Callable[[Any], Awaitable[T]]) -> T:
-        """Reach into the auth database as its owner."""
-        return await as_owner(self.databases.auth.owner, work)
-
-    async def as_admin(self, work: Callable[[Any], Awaitable[T]]) -> T:
-        """Administer the auth database as its administrator does."""
-        return await as_owner(self.databases.auth_admin, work)
 
     async def heard(self) -> None:
         """Wait until both services have heard of every change so far: nothing leaves their caches by it later."""
@@ -210,7 +216,7 @@ async def running_system(
         serving(resource_app, resource_socket, headers=headers) as resource_server,
     ):
         try:
-            yield System(issuer, resource_base, databases, master_key, auth_app, resource_app, client, log)
+            yield System(databases, client, issuer, resource_base, master_key, auth_app, resource_app, log)
         finally:
             # Both at once: most of an end is waiting.
             auth_server.should_exit = resource_server.should_exit = True
