@@ -22,7 +22,7 @@ from pydantic import SecretStr
 from steelcut.service.process.tls import Tls
 from tests.cli import terminal
 from tests.support.certificates import Authority
-from tests.support.databases import Databases
+from tests.support.databases import Databases, Templates
 from tests.support.plain_http import http_client
 from tests.support.processes import workers_of
 from tests.support.replicas import Replica, free_port, running
@@ -47,15 +47,33 @@ class Served:
         return self.auth.said() + self.resource.said()
 
 
+@pytest.fixture(scope="module")
+async def served(
+    templates: Templates, authority: Authority, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Served]:
+    """Both, for all tests that only look."""
+    databases = await templates.clone()
+    async with serving_both(databases, authority, tmp_path_factory.mktemp("served")) as both:
+        yield both
+    await templates.drop(databases)
+
+
 @pytest.fixture
-async def served(databases: Databases, authority: Authority, tmp_path: Path) -> AsyncIterator[Served]:
-    """Both, seen by who trusts their authority; the auth service has two workers and an encrypted key."""
+async def alone(databases: Databases, authority: Authority, tmp_path: Path) -> AsyncIterator[Served]:
+    """Both, for a test that changes something; the files of the auth service are in its own ``auth``."""
+    async with serving_both(databases, authority, tmp_path) as both:
+        yield both
+
+
+@contextlib.asynccontextmanager
+async def serving_both(databases: Databases, authority: Authority, folder: Path) -> AsyncIterator[Served]:
+    """Run both, seen by who trusts their authority; the auth service has two workers and an encrypted key."""
     auth_port, resource_port = str(free_port()), str(free_port())
     issuer, base = f"https://127.0.0.1:{auth_port}", f"https://127.0.0.1:{resource_port}"
     master_key = base64.b64encode(secrets.token_bytes(32)).decode()
     client = await seed(databases, base, master_key)
-    certificate, key = authority.certify(tmp_path / "auth", PASSWORD)
-    (tmp_path / "password").write_text(PASSWORD + "\n")
+    certificate, key = authority.certify(folder / "auth", PASSWORD)
+    (folder / "password").write_text(PASSWORD + "\n")
     auth = {
         "AUTH_DATABASE_URL": databases.auth.runtime,
         "AUTH_MASTER_KEY": master_key,
@@ -64,9 +82,9 @@ async def served(databases: Databases, authority: Authority, tmp_path: Path) -> 
         "AUTH_WORKERS": "2",
         "AUTH_TLS_CERTIFICATE_FILE": str(certificate),
         "AUTH_TLS_KEY_FILE": str(key),
-        "AUTH_TLS_KEY_PASSWORD_FILE": str(tmp_path / "password"),
+        "AUTH_TLS_KEY_PASSWORD_FILE": str(folder / "password"),
     }
-    certificate, key = authority.certify(tmp_path / "resource")
+    certificate, key = authority.certify(folder / "resource")
     resource = {
         "RESOURCE_DATABASE_URL": databases.resource.runtime,
         "RESOURCE_ISSUER": issuer,
@@ -184,14 +202,14 @@ async def test_nothing_but_good_tls(served: Served, authority: Authority) -> Non
 
 @pytest.mark.long
 async def test_renewed_certificate_is_taken_by_new_workers(
-    served: Served, authority: Authority, tmp_path: Path
+    alone: Served, authority: Authority, tmp_path: Path
 ) -> None:
     """SIGHUP replaces one worker after the other; files that do not fit leave the old ones serving."""
-    url, pid = served.auth.url, served.auth.process.pid
+    url, pid = alone.auth.url, alone.auth.process.pid
     workers = workers_of(pid)
     before = await serial_of(url, authority)
     authority.certify(tmp_path / "auth", PASSWORD)
-    served.auth.process.send_signal(signal.SIGHUP)
+    alone.auth.process.send_signal(signal.SIGHUP)
 
     async def all_new() -> bool:
         now = workers_of(pid)
@@ -202,15 +220,15 @@ async def test_renewed_certificate_is_taken_by_new_workers(
     assert renewed != before
 
     (tmp_path / "auth" / "key.pem").write_text("no key")
-    served.auth.process.send_signal(signal.SIGHUP)
+    alone.auth.process.send_signal(signal.SIGHUP)
 
     async def told() -> bool:
-        return "holds no private key in PEM" in served.said()
+        return "holds no private key in PEM" in alone.said()
 
     await until(told, 60)
     assert await serial_of(url, authority) == renewed
-    assert (await served.auth.ask(served.client))[0] == 200
-    assert "Traceback" not in served.said()
+    assert (await alone.auth.ask(alone.client))[0] == 200
+    assert "Traceback" not in alone.said()
 
 
 @pytest.mark.parametrize("password", [None, SecretStr(PASSWORD)])
