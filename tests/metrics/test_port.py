@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 from contextlib import closing
 
@@ -63,6 +64,32 @@ async def test_workers_take_ports_beside_each_other(databases: Databases) -> Non
         assert statuses == [200] * 12
         told = [await scrape(port), await scrape(port + 1)]
         assert sum(each.sum("steelcut_http_requests_total", route="token") for each in told) == 12
+
+
+@pytest.mark.slow
+async def test_workers_that_are_replaced_keep_the_ports(databases: Databases) -> None:
+    """SIGHUP starts the new one before it ends the old one, which still has its port."""
+    await seed(databases, "http://127.0.0.1:8001", MASTER_KEY)
+    port = free_ports()
+    environment = {"AUTH_WORKERS": "2", "AUTH_METRICS_PORT": str(port)}
+    async with auth_replicas(databases, MASTER_KEY, 1, **environment) as (replica,):
+        await until(lambda: _both_since(port, 0), 20)
+        began = max([await _began(port), await _began(port + 1)])
+        replica.process.send_signal(signal.SIGHUP)
+        await until(lambda: _both_since(port, began), 30)
+        assert "aborting the restart" not in replica.said()
+
+
+async def _both_since(port: int, moment: float) -> bool:
+    """Say whether both ports are those of processes that began after ``moment``, in Unix time."""
+    try:
+        return all([await _began(port) > moment, await _began(port + 1) > moment])
+    except httpx.TransportError:
+        return False
+
+
+async def _began(port: int) -> float:
+    return (await scrape(port)).sum("process_start_time_seconds")
 
 
 async def _answers(port: int) -> bool:

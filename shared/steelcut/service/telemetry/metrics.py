@@ -6,6 +6,7 @@ metrics are wanted. Names and units are those of Prometheus (base units, ``_tota
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import math
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 Families = Callable[[], "Iterable[Metric]"]
 Labels = tuple[str, ...]
 PREFIX: Final = "steelcut_"
+# How often a port is tried that another process has.
+_WAIT_SECONDS: Final = 0.5
 
 
 def counter(name: str, meaning: str, labels: Labels, values: Mapping[Labels, float]) -> CounterMetricFamily:
@@ -172,33 +175,66 @@ class _Everything(Collector):
 def exposed(settings: ServingSettings, service: str, families: Families, log: Logger) -> Iterator[None]:
     """Serve ``families`` at ``/metrics`` for as long as the block lasts, with what is known of the process itself.
 
-    Several processes take the ports after that of the setting, each the first that is free; so one that is replaced is
-    found where the one before it was. Raises ``Refusal`` when there is none.
+    Several processes take the ports after that of the setting, each the first that is free. One that finds none waits
+    for it, within a running event loop: it is there to replace another, which has the port until it is ended. A process
+    that is alone raises ``Refusal``.
     """
     registry = CollectorRegistry(auto_describe=False)
     for of_the_process in (ProcessCollector, PlatformCollector, GCCollector):
         of_the_process(registry=registry)
     registry.register(_Everything(service, families))
-    server, thread = _listen(settings, registry)
-    log.info("metrics are served", host=settings.metrics_host, port=server.server_port)
+    place = _Place(settings, registry, log)
     try:
+        place.take()
         yield
     finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+        place.leave()
 
 
-def _listen(settings: ServingSettings, registry: CollectorRegistry) -> tuple[WSGIServer, Thread]:
-    first = settings.metrics_port
-    assert first is not None  # noqa: S101 - what this is called for
-    for port in range(first, first + (settings.workers if first else 1)):
-        try:
-            return start_http_server(port, settings.metrics_host, registry)
-        except OSError as fault:
-            if fault.errno != errno.EADDRINUSE:
-                raise Refusal(
-                    f"Metrics cannot be served at {settings.metrics_host}:{port}: {fault.strerror}."
-                ) from None
-    ports = f"the port {first}" if settings.workers == 1 else f"every port from {first} to {port}"
-    raise Refusal(f"Metrics cannot be served: {ports} of {settings.metrics_host} is taken.")
+class _Place:
+    """The port at which one process is asked."""
+
+    def __init__(self, settings: ServingSettings, registry: CollectorRegistry, log: Logger) -> None:
+        self._settings = settings
+        self._registry = registry
+        self._log = log
+        self._served: tuple[WSGIServer, Thread] | None = None
+        self._waiting: asyncio.Task[None] | None = None
+
+    def take(self) -> None:
+        """Serve at the first port that is free, now or later. Raises ``Refusal``."""
+        if self._listens():
+            return
+        first, host = self._settings.metrics_port, self._settings.metrics_host
+        if self._settings.workers == 1:
+            raise Refusal(f"Metrics cannot be served: the port {first} of {host} is taken.")
+        self._log.warning("metrics wait for a port: all are taken", host=host, first=first)
+        self._waiting = asyncio.create_task(self._take_the_next())
+
+    def leave(self) -> None:
+        """Serve no longer."""
+        if self._waiting is not None:
+            self._waiting.cancel()
+        if self._served is not None:
+            server, thread = self._served
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+    async def _take_the_next(self) -> None:
+        while not self._listens():
+            await asyncio.sleep(_WAIT_SECONDS)
+
+    def _listens(self) -> bool:
+        first, host = self._settings.metrics_port, self._settings.metrics_host
+        assert first is not None  # noqa: S101 - what this is called for
+        for port in range(first, first + (self._settings.workers if first else 1)):
+            try:
+                self._served = start_http_server(port, host, self._registry)
+            except OSError as fault:
+                if fault.errno != errno.EADDRINUSE:
+                    raise Refusal(f"Metrics cannot be served at {host}:{port}: {fault.strerror}.") from None
+            else:
+                self._log.info("metrics are served", host=host, port=self._served[0].server_port)
+                return True
+        return False
