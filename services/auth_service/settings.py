@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic.fields import FieldInfo
@@ -162,8 +163,15 @@ def _check_own_issuer(issuer: str) -> str:
 
 
 def _check_limits_url(url: SecretStr) -> SecretStr:
-    if not url.get_secret_value().startswith(("redis://", "rediss://")):
-        raise ValueError("must look like redis://:password@host:6379/0")
+    try:
+        parts = urlsplit(url.get_secret_value())
+        is_one = bool(parts.hostname and parts.port)
+    except ValueError:
+        is_one = False
+    if not is_one or not url.get_secret_value().startswith(("redis://", "rediss://")):
+        raise ValueError(
+            "must look like redis://:password@host:6379/0, with the port, and a / in the password written as %2F"
+        )
     return url
 
 
@@ -174,12 +182,15 @@ def _check_proxies(text: str) -> str:
 
 def _check_quota(text: str) -> str:
     # Only where it is wanted: the command line reads these settings too.
-    from limits import parse  # noqa: PLC0415
+    from limits import parse_many  # noqa: PLC0415
 
     try:
-        parse(text)
+        quotas = parse_many(text)
     except ValueError:
-        raise ValueError("must look like 600/minute or 100/10 seconds") from None
+        quotas = []
+    # Of several the first alone would count.
+    if len(quotas) != 1 or not quotas[0].amount:
+        raise ValueError("must look like 600/minute or 100/10 seconds")
     return text
 
 

@@ -142,6 +142,50 @@ CONFIGURATION_MISTAKES = [
         "AUTH_TOKEN_LIFETIME_SECONDS: input should be",
     ),
     ("unknown algorithm", {"AUTH_SIGNING_ALGORITHM": "HS256"}, "AUTH_SIGNING_ALGORITHM: input should be"),
+    (
+        "port of PostgreSQL",
+        {"AUTH_DATABASE_URL": "postgresql://u:hidden-pw@127.0.0.1:99999/d"},
+        "AUTH_DATABASE_URL: a port is no number from 1 to 65535",
+    ),
+    (
+        "slash in a password",
+        {"AUTH_LISTEN_DATABASE_URL": "postgresql://u:hidden/pw@127.0.0.1:5432/d"},
+        "AUTH_LISTEN_DATABASE_URL: a port is no number from 1 to 65535, or a /, ? or # in the password is not"
+        " written as %2F, %3F or %23.",
+    ),
+    (
+        "half an address",
+        {"AUTH_ADMIN_DATABASE_URL": "postgresql://u:hidden-pw@[::1/d"},
+        "AUTH_ADMIN_DATABASE_URL: must look like postgresql://",
+    ),
+    (
+        "size of no cache",
+        {"AUTH_LISTEN_DATABASE_URL": "postgresql://u:hidden-pw@127.0.0.1/d?statement_cache_size=none"},
+        "AUTH_LISTEN_DATABASE_URL: statement_cache_size must be a number, 0 behind a pooler.",
+    ),
+    (
+        "port of Redis",
+        {"AUTH_LIMITS_URL": "redis://:hidden-pw@127.0.0.1:x/0"},
+        "AUTH_LIMITS_URL: must look like",
+    ),
+    ("Redis without a port", {"AUTH_LIMITS_URL": "redis://redis/0"}, "AUTH_LIMITS_URL: must look like"),
+    ("half of Redis", {"AUTH_LIMITS_URL": "redis://:hidden-pw@[::1/0"}, "AUTH_LIMITS_URL: must look like"),
+    ("quota of nothing", {"AUTH_QUOTA_TOKENS": "0/minute"}, "AUTH_QUOTA_TOKENS: must look like 600/minute"),
+    (
+        "two quotas",
+        {"AUTH_QUOTA_TOKENS": "5/second;60/minute"},
+        "AUTH_QUOTA_TOKENS: must look like 600/minute",
+    ),
+    (
+        "too few ports",
+        {"AUTH_METRICS_PORT": "65535", "AUTH_WORKERS": "2"},
+        "AUTH_METRICS_PORT: 2 processes take the ports from it on, of which there are none after 65535.",
+    ),
+    (
+        "one port twice",
+        {"AUTH_METRICS_PORT": "7999", "AUTH_WORKERS": "2", "AUTH_PORT": "8000"},
+        "AUTH_METRICS_PORT: it, and those that follow it for several processes, must not be AUTH_PORT.",
+    ),
     ("two mistakes", {"AUTH_MASTER_KEY": "", "AUTH_PORT": "99999"}, "AUTH_PORT: input should be"),
 ]
 

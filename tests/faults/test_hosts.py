@@ -186,6 +186,21 @@ async def test_listener_outlives_a_time_without_a_primary(standby: int, database
     assert reasons == {"TargetServerAttributeNotMatched"}
 
 
+async def test_listener_that_cannot_use_its_url_says_so() -> None:
+    """Nobody would notice otherwise that changes are not heard of: services work on, by what they know."""
+    log = Log()
+
+    async def warned_twice() -> bool:
+        return len(log.text.splitlines()) > 1
+
+    url = "postgresql://u:secret-word@a..b/d"
+    stream = make_logger("test", "json", log.stream)
+    async with listening(url, {"news": lambda _: None}, missed=lambda: None, log=stream):
+        await until(warned_twice, 3)
+    assert {orjson.loads(line)["reason"] for line in log.text.splitlines()} == {"UnicodeError"}
+    assert "secret-word" not in log.text
+
+
 @pytest.mark.parametrize("attributes", ["any", "primary", "read-write", "prefer-standby"])
 async def test_primary_serves_who_does_not_insist_on_another(
     attributes: str, down: int, databases: Databases

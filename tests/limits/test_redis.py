@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from auth_service.limits.counters import Counters
+from steelcut.service.logs import make_logger
+from steelcut.service.refusal import Refusal
 from tests.limits.limited import ALLOWED, Start
 from tests.support.redis_server import running_redis
-from tests.support.system import listen
+from tests.support.system import Log, listen
 
 
 @pytest.fixture
@@ -48,3 +51,10 @@ async def test_a_silent_redis_stops_nobody(start_limited: Start) -> None:
             assert (await limited.guess("nobody")).status_code == 429
             assert (await limited.ask(limited.system.client)).status_code == 200
             assert "Redis is away" in limited.system.log.text
+
+
+def test_url_that_redis_cannot_use_is_a_sentence() -> None:
+    """And neither a traceback nor the advice to install what is there."""
+    log = make_logger("test", "json", Log().stream)
+    with pytest.raises(Refusal, match="leave out what stands behind"):
+        Counters.by_url("redis://:secret-word@127.0.0.1:1/0?socket_timeout=x", time.time, log)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from limits.aio.storage import RedisStorage, Storage
@@ -112,7 +113,7 @@ class Counters:
 
     @classmethod
     def by_url(cls, url: str | None, clock: Callable[[], float], log: Logger) -> Counters:
-        """Count in memory without a ``url``. Raises ``Refusal`` when the package for Redis is missing."""
+        """Count in memory without a ``url``. Raises ``Refusal`` when it, or the package for Redis, cannot be used."""
         own = BoundedStorage(clock)
         return cls(own, None if url is None else _redis(url), log)
 
@@ -138,7 +139,7 @@ class Counters:
 async def redis_answers(url: str) -> bool:
     """Say whether the Redis at ``url`` takes our password and answers as soon as it must.
 
-    Raises ``Refusal`` when the package for Redis is missing.
+    Raises ``Refusal`` when the URL, or the package for Redis, cannot be used.
     """
     storage = _redis(url)
     try:
@@ -165,7 +166,10 @@ def _redis(url: str) -> Storage:
             socket_connect_timeout=PATIENCE_SECONDS,
             socket_timeout=PATIENCE_SECONDS,
         )
-    except ConfigurationError:
-        raise Refusal(
-            "AUTH_LIMITS_URL needs the package redis: install steelcut with the extra `redis`."
-        ) from None
+    except (ConfigurationError, ValueError):
+        # The library has the first for what is missing, too. Its own words may repeat what the URL holds.
+        if find_spec("redis") is None:
+            sentence = "AUTH_LIMITS_URL needs the package redis: install steelcut with the extra `redis`."
+        else:
+            sentence = "AUTH_LIMITS_URL cannot be used: leave out what stands behind the ?, or correct it."
+        raise Refusal(sentence) from None

@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
@@ -93,6 +94,8 @@ class ServiceSettings(BaseSettings):
 LogFormat = Literal["auto", "json", "console"]
 # More than any machine has use for: a number beyond it is a mistake.
 MAX_WORKERS = 256
+MAX_PORT = 65_535
+_ALL_ADDRESSES = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
 
 
 class ServingSettings(ServiceSettings):
@@ -128,7 +131,7 @@ class ServingSettings(ServiceSettings):
     metrics_port: int | None = Field(
         None,
         ge=0,
-        le=65_535,
+        le=MAX_PORT,
         description="Optional: port of the metrics for Prometheus; several processes take those that follow it, too",
     )
     metrics_host: str = Field(
@@ -174,12 +177,49 @@ class ServingSettings(ServiceSettings):
             raise ValueError(f"{url}: must begin with https://, since {certificate} is set.")
         return self
 
+    @model_validator(mode="after")
+    def _metrics_have_their_ports(self) -> Self:
+        if not self.metrics_port:
+            return self
+        variable, port = (variable_name(type(self), name) for name in ("metrics_port", "port"))
+        last = self.metrics_port + self.workers - 1
+        if last > MAX_PORT:
+            raise ValueError(
+                f"{variable}: {self.workers} processes take the ports from it on, of which there are none after"
+                f" {MAX_PORT}."
+            )
+        meet = self.host == self.metrics_host or not _ALL_ADDRESSES.isdisjoint({self.host, self.metrics_host})
+        if meet and self.metrics_port <= self.port <= last:
+            raise ValueError(
+                f"{variable}: it, and those that follow it for several processes, must not be {port}."
+            )
+        return self
+
 
 def check_database_url(url: SecretStr) -> SecretStr:
-    """Refuse what is no PostgreSQL URL, without repeating it."""
-    if not url.get_secret_value().startswith(("postgresql://", "postgres://")):
+    """Refuse what is no PostgreSQL URL, without repeating it; who connects would find it out late, or in silence."""
+    text = url.get_secret_value()
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        parts = urlsplit("")
+    if parts.scheme not in {"postgresql", "postgres"} or not text.startswith(f"{parts.scheme}://"):
         raise ValueError("must look like postgresql://user:password@host:5432/database")
+    if not all(map(_has_a_port_or_none, parts.netloc.rpartition("@")[2].split(","))):
+        raise ValueError(
+            "a port is no number from 1 to 65535, or a /, ? or # in the password is not written as %2F, %3F or %23"
+        )
+    sizes = parse_qs(parts.query).get("statement_cache_size", [])
+    if not all(size.isascii() and size.isdecimal() for size in sizes):
+        raise ValueError("statement_cache_size must be a number, 0 behind a pooler")
     return url
+
+
+def _has_a_port_or_none(host: str) -> bool:
+    try:
+        return urlsplit(f"//{host}").port != 0
+    except ValueError:
+        return False
 
 
 DatabaseUrl = Annotated[SecretStr, AfterValidator(check_database_url)]

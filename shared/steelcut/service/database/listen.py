@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
 
@@ -19,6 +19,8 @@ RETRY_SECONDS = 0.25
 MAX_RETRY_SECONDS = 5.0
 # A connection that a firewall dropped in silence tells nobody: ask it whether it is still there.
 PROBE_SECONDS = 10.0
+# Of asyncpg, beside those that say that nobody is there.
+_FAULTS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 Heard = Callable[[str], None]
 
@@ -46,7 +48,8 @@ async def _listen(url: str, channels: Mapping[str, Heard], missed: Callable[[], 
     while True:
         try:
             connection = await _begin(url, channels)
-        except (*NOT_THERE, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (*NOT_THERE, *_FAULTS, ValueError) as error:
+            # A ValueError is of the URL: it ends the listening as little, for nobody would notice.
             log.warning("not listening to the database, caches age instead", reason=type(error).__name__)
             await asyncio.sleep(wait)
             wait = min(2 * wait, MAX_RETRY_SECONDS)
@@ -55,7 +58,7 @@ async def _listen(url: str, channels: Mapping[str, Heard], missed: Callable[[], 
         try:
             missed()
             await _until_lost(connection)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except (OSError, TimeoutError, *_FAULTS):
             pass
         finally:
             connection.terminate()
