@@ -7,6 +7,7 @@ from unittest import mock
 
 import pytest
 
+from auth_service.errors import TooManyFailures
 from auth_service.limits.counters import BoundedStorage
 from auth_service.limits.guesses import BUCKETS, SHARED
 from auth_service.registry import Registry
@@ -112,3 +113,15 @@ async def test_off(start_limited: Start) -> None:
     async with start_limited(failures_allowed=0) as limited:
         await limited.flood("nobody", 20)
         assert (await limited.guess("nobody")).status_code == 401
+
+
+async def test_ipv4_callers_are_apart_on_a_socket_of_both_families(start_limited: Start) -> None:
+    """Their addresses lie within one /64 of IPv6 there: they have no limit in common."""
+    async with start_limited() as limited:
+        guesses = limited.system.auth_process.guesses
+        assert guesses is not None
+        for number in range(SHARED * ALLOWED):
+            await guesses.failed(f"nobody-{number}", "::ffff:192.0.2.1")
+        assert await guesses.admit("somebody", "::ffff:192.0.2.2") == 0
+        with pytest.raises(TooManyFailures):
+            await guesses.admit("somebody", "192.0.2.1")

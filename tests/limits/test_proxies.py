@@ -38,6 +38,14 @@ def test_the_rightmost_that_is_not_trusted(fields: list[tuple[str, str]], caller
     assert scope["client"][0] == caller
 
 
+@pytest.mark.parametrize("peer", ["::ffff:10.0.0.1", "10.0.0.1"])
+def test_proxy_is_known_on_a_socket_of_both_families(peer: str) -> None:
+    """Such a socket, as of several workers at ``::``, shows IPv4 addresses within IPv6 ones."""
+    scope: dict[str, Any] = {"client": (peer, 1), "headers": [(b"x-forwarded-for", b"192.0.2.1")]}
+    TrustedProxies(parse_networks("10.0.0.0/8")).tell_caller(scope)
+    assert scope["client"][0] == "192.0.2.1"
+
+
 async def test_forged_fields_change_nothing(start_limited: Start) -> None:
     """Neither the limits nor the audit log believe who is no trusted proxy."""
     async with start_limited(trusted_proxies="192.0.2.0/24") as limited:

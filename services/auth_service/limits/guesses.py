@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from auth_service.errors import TooManyFailures
+from steelcut.service.callers import parse_address
 
 if TYPE_CHECKING:
     from limits.aio.storage import Storage
@@ -135,10 +136,9 @@ class Guesses:
 
 def _network(address: str) -> str:
     """Return what one caller has: an IPv4 address, or the /64 of an IPv6 address."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
+    parsed = parse_address(address)
+    if parsed is None:
         return address
     if parsed.version == 4:
-        return address
+        return str(parsed)
     return str(ipaddress.ip_network((parsed, 64), strict=False))
