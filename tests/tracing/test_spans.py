@@ -8,18 +8,21 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import asyncpg
 import httpx
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from steelcut.service.logs import make_logger
+from steelcut.service.tracing import traced as sending
 from tests.support.databases import Databases
 from tests.support.replicas import Replica, auth_replicas, resource_replicas
-from tests.support.system import GRANT, RESOURCE, Registered, listen, seed, serving
+from tests.support.system import GRANT, RESOURCE, Log, Registered, listen, seed, serving
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.slow
@@ -183,6 +186,31 @@ async def test_nobody_takes_the_spans(databases: Databases) -> None:
         async with asyncio.timeout(10):
             assert await replica.process.wait() == 0
     silent.close()
+
+
+async def test_no_value_comes_with_an_error(databases: Databases, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PostgreSQL repeats in its errors what it was given, up to whole rows: a span has the statement and that it failed."""
+    collector = Collector()
+    listener = listen()
+    app = Starlette(routes=[Route("/v1/traces", collector.take, methods=["POST"])])
+    host, port = listener.getsockname()
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://{host}:{port}")
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "50")
+
+    async def told() -> bool:
+        return bool(collector.spans)
+
+    async with serving(app, listener, lifespan="auto"):
+        with sending("test", make_logger("test", "json", Log().stream)):
+            connection = await asyncpg.connect(databases.auth.owner)
+            with pytest.raises(asyncpg.InvalidTextRepresentationError, match="hush"):
+                await connection.execute("SELECT $1::text::integer", "hush")
+            await connection.close()
+            await until(told, 20)
+    (span,) = collector.spans
+    assert attributes(span)["db.statement"] == "SELECT $1::text::integer"
+    assert span.status.code == Status.STATUS_CODE_ERROR
+    assert b"hush" not in b"".join(collector.raw)
 
 
 async def test_library_that_is_not_there_is_a_sentence(databases: Databases, tmp_path: Path) -> None:
