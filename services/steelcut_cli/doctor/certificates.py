@@ -46,7 +46,9 @@ def _certificate(name: str, settings: ServingSettings) -> Iterator[Finding]:
     until = f"{'until' if left > timedelta(0) else 'It expired on'} {output.moment(certificate.not_valid_after_utc)}"
     host = urlsplit(str(getattr(settings, settings.seen_at))).hostname or ""
     if left <= timedelta(0):
-        yield failed(name, f"{until}.", f"Renew it: {tls.certificate_variable}. New workers take it.")
+        yield failed(
+            name, f"{until}.", f"Renew it: {tls.certificate_variable}. The service takes it within a minute."
+        )
     elif not _is_for(certificate, host):
         yield failed(
             name,

@@ -118,7 +118,3 @@ def _own_options(url: str) -> tuple[str, dict[str, Any]]:
 
 def _kind_of(url: str) -> str | None:
     return parse_qs(urlsplit(url).query).get("target_session_attrs", [None])[-1]
-
-
-def _asking_for(kind: str | None) -> dict[str, Any]:
-    return {"target_session_attrs": kind}
