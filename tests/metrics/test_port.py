@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import socket
+import struct
+from collections.abc import Iterator
 from contextlib import closing
 
 import httpx
+import orjson
 import pytest
+from pydantic import SecretStr
 
+from resource_service.settings import ResourceSettings
+from steelcut.service import metrics
+from steelcut.service.logs import make_logger
 from tests.conftest import StartSystem
 from tests.metrics.scrape import SERVED, ports, scrape
 from tests.support.databases import Databases
 from tests.support.plain_http import http_client
 from tests.support.replicas import auth_replicas
-from tests.support.system import System, seed
+from tests.support.system import Log, System, seed
 from tests.support.waiting import until
 
 
@@ -113,6 +121,45 @@ async def test_taken_port_is_a_sentence(databases: Databases) -> None:
     assert f"Metrics cannot be served: the port {port} of 127.0.0.1 is taken." in str(
         refused.value.exceptions[0]
     )
+
+
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """Metrics without a service, whose callers may be silent for 0.2 s; gives the port."""
+    monkeypatch.setattr(metrics, "SILENT_SECONDS", 0.2)
+    monkeypatch.setattr(metrics, "MAX_CALLERS", 3)
+    settings = ResourceSettings(database_url=SecretStr("postgresql://u:p@127.0.0.1/d"), metrics_port=0)
+    log = Log()
+    with metrics.exposed(settings, "test", lambda: iter(()), make_logger("test", "json", log.stream)):
+        yield orjson.loads(log.text)["port"]
+
+
+def test_silent_caller_is_not_waited_for(alone: int, capfd: pytest.CaptureFixture[str]) -> None:
+    """Each takes a thread; and of what strangers do on the port the log has no tracebacks."""
+    with closing(socket.create_connection(("127.0.0.1", alone), 10)) as caller:
+        caller.sendall(b"GET /metrics HTTP/1.1\r\n")
+        caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    with closing(socket.create_connection(("127.0.0.1", alone), 10)) as caller:
+        caller.sendall(b"GET /metrics HTTP/1.1\r\n")
+        assert caller.recv(1) == b""
+    assert capfd.readouterr().err == ""
+
+
+def test_callers_at_once_are_bounded(alone: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One more than may be is hung up on at once; whoever comes later is told."""
+    monkeypatch.setattr(metrics, "SILENT_SECONDS", 60)
+    callers = [socket.create_connection(("127.0.0.1", alone), 10) for _ in range(4)]
+    assert callers[3].recv(1) == b""
+    for caller in callers:
+        caller.close()
+    # Their threads have an end to see first.
+    for _ in range(100):
+        with closing(socket.create_connection(("127.0.0.1", alone), 10)) as caller:
+            caller.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+            with contextlib.suppress(ConnectionError):
+                if caller.recv(12) == b"HTTP/1.0 200":
+                    return
+    raise AssertionError("nobody is told any more")
 
 
 async def test_stuck_process_still_tells(start_system: StartSystem) -> None:

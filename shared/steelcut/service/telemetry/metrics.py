@@ -1,6 +1,6 @@
 """What a process has counted, for Prometheus: on a port of its own, which nobody sees but who is meant to.
 
-A thread of prometheus-client's answers, so that a process whose event loop is stuck still tells. Imported only where
+A thread answers, so that a process whose event loop is stuck still tells. Imported only where
 metrics are wanted. Names and units are those of Prometheus (base units, ``_total``, ``_seconds``).
 """
 
@@ -10,17 +10,22 @@ import asyncio
 import contextlib
 import errno
 import math
+import socket
+import sys
+import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Final
+from socketserver import ThreadingMixIn
+from typing import TYPE_CHECKING, Any, Final
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import (
     CollectorRegistry,
     GCCollector,
     PlatformCollector,
     ProcessCollector,
-    start_http_server,
+    make_wsgi_app,
 )
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
@@ -30,7 +35,6 @@ from steelcut.service.telemetry.counting import BOUNDS, Durations
 
 if TYPE_CHECKING:
     from threading import Thread
-    from wsgiref.simple_server import WSGIServer
 
     from prometheus_client.metrics_core import Metric
 
@@ -43,6 +47,9 @@ if TYPE_CHECKING:
 Families = Callable[[], "Iterable[Metric]"]
 Labels = tuple[str, ...]
 PREFIX: Final = "steelcut_"
+# Callers at once, each on a thread, and how long one of them may say nothing: there is no password.
+MAX_CALLERS: Final = 32
+SILENT_SECONDS: Final = 5.0
 # How often a port is tried that another process has.
 _WAIT_SECONDS: Final = 0.5
 
@@ -191,6 +198,49 @@ def exposed(settings: ServingSettings, service: str, families: Families, log: Lo
         place.leave()
 
 
+class _Server(ThreadingMixIn, WSGIServer):
+    """Answers each caller on a thread of its own, so many at once, and hangs up on the others."""
+
+    daemon_threads = True
+
+    def __init__(self, *arguments: Any) -> None:
+        self._room = threading.Semaphore(MAX_CALLERS)
+        super().__init__(*arguments)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if self._room.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            request.settimeout(SILENT_SECONDS)
+            super().process_request_thread(request, client_address)
+        finally:
+            self._room.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        # Who goes away, or says nothing, is no fault of ours.
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)
+
+
+class _Handler(WSGIRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        """Log no request."""
+
+
+def _serve(host: str, port: int, registry: CollectorRegistry) -> tuple[WSGIServer, Thread]:
+    """Begin to serve. Raises ``OSError``."""
+    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+    of_the_family: type[WSGIServer] = type("_ServerOfFamily", (_Server,), {"address_family": family})
+    server = make_server(host, port, make_wsgi_app(registry), of_the_family, _Handler)
+    thread = threading.Thread(target=server.serve_forever, name="metrics", daemon=True)
+    thread.start()
+    return server, thread
+
+
 class _Place:
     """The port at which one process is asked."""
 
@@ -230,7 +280,7 @@ class _Place:
         assert first is not None  # noqa: S101 - what this is called for
         for port in range(first, first + (self._settings.workers if first else 1)):
             try:
-                self._served = start_http_server(port, host, self._registry)
+                self._served = _serve(host, port, self._registry)
             except OSError as fault:
                 if fault.errno != errno.EADDRINUSE:
                     raise Refusal(f"Metrics cannot be served at {host}:{port}: {fault.strerror}.") from None
