@@ -189,7 +189,7 @@ async def test_nobody_takes_the_spans(databases: Databases) -> None:
 
 
 async def test_no_value_comes_with_an_error(databases: Databases, monkeypatch: pytest.MonkeyPatch) -> None:
-    """PostgreSQL repeats in its errors what it was given, up to whole rows: a span has the statement and that it failed."""
+    """PostgreSQL's errors repeat what it was given, up to whole rows: a span says which statement failed, no more."""
     collector = Collector()
     listener = listen()
     app = Starlette(routes=[Route("/v1/traces", collector.take, methods=["POST"])])

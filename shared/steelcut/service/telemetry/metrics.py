@@ -272,7 +272,7 @@ class _Place:
             thread.join()
 
     async def _take_the_next(self) -> None:
-        while not self._listens():
+        while not self._listens():  # noqa: ASYNC110 - of another process, which tells nobody
             await asyncio.sleep(_WAIT_SECONDS)
 
     def _listens(self) -> bool:

@@ -87,8 +87,8 @@ class RequestSpan:
 class _Provider(TracerProvider):
     """Makes spans that say that they failed, and not in whose words.
 
-    PostgreSQL's errors repeat values, up to whole rows: what would reach the collector with the error, and its traceback,
-    are the parameters that no statement is sent with.
+    PostgreSQL's errors repeat values, up to whole rows: with the error, and its traceback, the collector would get what
+    no statement is sent with.
     """
 
     def get_tracer(self, *arguments: Any, **options: Any) -> Tracer:
