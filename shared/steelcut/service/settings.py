@@ -95,7 +95,7 @@ LogFormat = Literal["auto", "json", "console"]
 # More than any machine has use for: a number beyond it is a mistake.
 MAX_WORKERS = 256
 MAX_PORT = 65_535
-_ALL_ADDRESSES = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
+_ALL_ADDRESSES = frozenset({"0.0.0.0", "::"})  # noqa: S104  # nosec B104 - compared
 
 
 class ServingSettings(ServiceSettings):
