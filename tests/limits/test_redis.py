@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from auth_service.limits.counters import Counters
-from steelcut.service.logs import make_logger
 from steelcut.service.refusal import Refusal
+from steelcut.service.telemetry.logs import make_logger
 from tests.limits.limited import ALLOWED, Start
 from tests.support.redis_server import running_redis
 from tests.support.system import Log, listen

@@ -15,8 +15,8 @@ import pytest
 from pydantic import SecretStr
 
 from resource_service.settings import ResourceSettings
-from steelcut.service import metrics
-from steelcut.service.logs import make_logger
+from steelcut.service.telemetry import metrics
+from steelcut.service.telemetry.logs import make_logger
 from tests.conftest import StartSystem
 from tests.metrics.scrape import SERVED, ports, scrape
 from tests.support.databases import Databases

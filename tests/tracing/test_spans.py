@@ -18,8 +18,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from steelcut.service.logs import make_logger
-from steelcut.service.tracing import traced as sending
+from steelcut.service.telemetry.logs import make_logger
+from steelcut.service.telemetry.tracing import traced as sending
 from tests.support.databases import Databases
 from tests.support.replicas import Replica, auth_replicas, resource_replicas
 from tests.support.system import GRANT, RESOURCE, Log, Registered, listen, seed, serving

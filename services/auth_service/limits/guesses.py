@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from auth_service.errors import TooManyFailures
-from steelcut.service.callers import parse_address
+from steelcut.service.http.callers import parse_address
 
 if TYPE_CHECKING:
     from limits.aio.storage import Storage
