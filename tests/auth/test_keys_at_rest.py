@@ -163,6 +163,23 @@ CONFIGURATION_MISTAKES = [
         "AUTH_LISTEN_DATABASE_URL: statement_cache_size must be a number, 0 behind a pooler.",
     ),
     (
+        "unknown TLS",
+        {"AUTH_DATABASE_URL": "postgresql://u:hidden-pw@127.0.0.1/d?sslmode=on"},
+        "AUTH_DATABASE_URL: sslmode must be one of disable, allow, prefer, require, verify-ca, verify-full.",
+    ),
+    (
+        "unknown kind of host",
+        {"AUTH_LISTEN_DATABASE_URL": "postgresql://u:hidden-pw@127.0.0.1/d?target_session_attrs=master"},
+        "AUTH_LISTEN_DATABASE_URL: target_session_attrs must be one of any, primary, standby,",
+    ),
+    (
+        "certificate that is not there",
+        {
+            "AUTH_DATABASE_URL": "postgresql://u:hidden-pw@127.0.0.1/d?sslmode=verify-full&sslrootcert=/no/file"
+        },
+        "AUTH_DATABASE_URL: the file that sslrootcert names is not there.",
+    ),
+    (
         "port of Redis",
         {"AUTH_LIMITS_URL": "redis://:hidden-pw@127.0.0.1:x/0"},
         "AUTH_LIMITS_URL: must look like",

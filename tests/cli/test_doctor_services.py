@@ -12,7 +12,8 @@ from auth_service.administration import admin_api
 from auth_service.administration.resources import create_resource
 from auth_service.master_key import MasterKey
 from resource_service import documents
-from steelcut_cli.doctor.clocks import Reading, check
+from steelcut_cli.doctor.clock_reading import Reading
+from steelcut_cli.doctor.clocks import check
 from tests.cli.doctoring import Doctor, answering, of_system, secrets_of, shows_none
 from tests.lifecycle.key_operator import KeyOperator, new_master_key
 from tests.support.databases import Databases

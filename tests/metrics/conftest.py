@@ -6,7 +6,7 @@ from functools import partialmethod
 
 import pytest
 
-from steelcut.service.telemetry.metrics import _Server
+from steelcut.service.telemetry.exposition import _Server
 
 POLL_SECONDS = 0.02
 

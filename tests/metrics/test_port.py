@@ -15,7 +15,7 @@ import pytest
 from pydantic import SecretStr
 
 from resource_service.settings import ResourceSettings
-from steelcut.service.telemetry import metrics
+from steelcut.service.telemetry import exposition
 from steelcut.service.telemetry.logs import make_logger
 from tests.conftest import StartSystem
 from tests.metrics.scrape import SERVED, ports, scrape
@@ -135,11 +135,11 @@ async def test_taken_port_is_a_sentence(databases: Databases) -> None:
 @pytest.fixture
 def alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """Metrics without a service, whose callers may be silent for 0.2 s; gives the port."""
-    monkeypatch.setattr(metrics, "SILENT_SECONDS", 0.2)
-    monkeypatch.setattr(metrics, "MAX_CALLERS", 3)
+    monkeypatch.setattr(exposition, "SILENT_SECONDS", 0.2)
+    monkeypatch.setattr(exposition, "MAX_CALLERS", 3)
     settings = ResourceSettings(database_url=SecretStr("postgresql://u:p@127.0.0.1/d"), metrics_port=0)
     log = Log()
-    with metrics.exposed(settings, "test", lambda: iter(()), make_logger("test", "json", log.stream)):
+    with exposition.exposed(settings, "test", lambda: iter(()), make_logger("test", "json", log.stream)):
         yield orjson.loads(log.text)["port"]
 
 
@@ -156,7 +156,7 @@ def test_silent_caller_is_not_waited_for(alone: int, capfd: pytest.CaptureFixtur
 
 def test_callers_at_once_are_bounded(alone: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """One more than may be is hung up on at once; whoever comes later is told."""
-    monkeypatch.setattr(metrics, "SILENT_SECONDS", 60)
+    monkeypatch.setattr(exposition, "SILENT_SECONDS", 60)
     callers = [socket.create_connection(("127.0.0.1", alone), 10) for _ in range(4)]
     assert callers[3].recv(1) == b""
     for caller in callers:

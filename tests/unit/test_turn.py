@@ -89,11 +89,23 @@ def test_few_are_no_crowd(loop: Loop) -> None:
     assert stay(loop, loop.of(MOST), FEW, seconds_each=0.01) == FEW
 
 
-def test_a_crowd_ends(loop: Loop) -> None:
-    """By a turn with few of them: the next moment may be crowded again."""
+def test_small_turns_amid_a_crowd_do_not_end_it(loop: Loop) -> None:
+    """Those who were served need a moment to ask again."""
     turn = loop.of(MOST)
     assert stay(loop, turn, CROWD) < MOST
-    loop.turn(turn, FEW // 2)
+    for _ in range(100):
+        loop.turn(turn, 2)
+        loop.now += 2 * FEW * 0.000_15
+        assert loop.turn(turn, CROWD) < MOST
+
+
+def test_a_crowd_ends(loop: Loop) -> None:
+    """By a while with few of them: the next moment may be crowded again."""
+    turn = loop.of(MOST)
+    assert stay(loop, turn, CROWD) < MOST
+    end = loop.now + 5 * STAYING_SECONDS
+    while loop.now < end:
+        loop.turn(turn, FEW // 2)
     assert loop.turn(turn, CROWD) == MOST
 
 
@@ -101,8 +113,16 @@ def test_a_crowd_of_long_ago_is_none(loop: Loop) -> None:
     """A turn comes only with a request, so that nobody sees the last of a crowd go."""
     turn = loop.of(MOST)
     assert stay(loop, turn, CROWD) < MOST
-    loop.now += 2 * STAYING_SECONDS
+    loop.now += 5 * STAYING_SECONDS
     assert loop.turn(turn, CROWD) == MOST
+
+
+def test_crowds_with_pauses_between_do_not_stay(loop: Loop) -> None:
+    """However often they come: for most of the time there is none."""
+    turn = loop.of(MOST)
+    for _ in range(100):
+        assert loop.turn(turn, MOST) == MOST
+        loop.now += 2 * MOST * 0.000_15
 
 
 def test_lot_decides(loop: Loop) -> None:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
+from steelcut_cli.doctor.clock_reading import Reading
 from steelcut_cli.doctor.findings import Finding, failed, not_checked, ok, warning
 
 if TYPE_CHECKING:
@@ -19,25 +19,6 @@ if TYPE_CHECKING:
 
 # With a leeway of next to nothing, half of it would be what any network does to a measurement.
 SMALL_SECONDS: Final = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """How far a clock is ahead of this machine's, in seconds, and how far that may be wrong."""
-
-    offset: float
-    uncertainty: float
-
-    @classmethod
-    def between(cls, begin: float, end: float, shown: float, resolution: float = 0.0) -> Self:
-        """Make a reading of a clock that showed ``shown`` at some moment from ``begin`` to ``end`` of ours.
-
-        ``resolution`` is how coarse it is: it shows what is past by up to so many seconds.
-        """
-        return cls(
-            shown + resolution / 2 - (begin + end) / 2,
-            (end - begin + resolution) / 2,
-        )
 
 
 def read(views: Views, services: Services) -> dict[str, Reading]:

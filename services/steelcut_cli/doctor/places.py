@@ -12,7 +12,7 @@ import asyncpg
 
 from steelcut_cli.connections import with_connection
 from steelcut_cli.doctor import rights
-from steelcut_cli.doctor.clocks import Reading
+from steelcut_cli.doctor.clock_reading import Reading
 from steelcut_cli.errors import Refusal
 
 if TYPE_CHECKING:

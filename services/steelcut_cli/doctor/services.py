@@ -15,7 +15,7 @@ from steelcut.exchange import Answer, ClientError, Exchange, printable
 from steelcut.jose import Malformed
 from steelcut.jwk import read_key_set
 from steelcut.metadata import jwks_uri_of, token_endpoint
-from steelcut_cli.doctor.clocks import Reading
+from steelcut_cli.doctor.clock_reading import Reading
 from steelcut_cli.doctor.findings import Finding, failed, not_checked, ok, unset, warning
 
 if TYPE_CHECKING:

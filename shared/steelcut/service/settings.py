@@ -95,6 +95,12 @@ LogFormat = Literal["auto", "json", "console"]
 # More than any machine has use for: a number beyond it is a mistake.
 MAX_WORKERS = 256
 MAX_PORT = 65_535
+# What asyncpg takes in a database URL; it says so late, and of a file in the words of a host that does not answer.
+_WORDS_OF_OPTIONS = {
+    "sslmode": ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
+    "target_session_attrs": ("any", "primary", "standby", "read-write", "read-only", "prefer-standby"),
+}
+_FILES_OF_OPTIONS = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
 _ALL_ADDRESSES = frozenset({"0.0.0.0", "::"})  # noqa: S104  # nosec B104 - compared
 
 
@@ -209,10 +215,20 @@ def check_database_url(url: SecretStr) -> SecretStr:
         raise ValueError(
             "a port is no number from 1 to 65535, or a /, ? or # in the password is not written as %2F, %3F or %23"
         )
-    sizes = parse_qs(parts.query).get("statement_cache_size", [])
+    _check_options(parse_qs(parts.query))
+    return url
+
+
+def _check_options(options: Mapping[str, list[str]]) -> None:
+    sizes = options.get("statement_cache_size", [])
     if not all(size.isascii() and size.isdecimal() for size in sizes):
         raise ValueError("statement_cache_size must be a number, 0 behind a pooler")
-    return url
+    for name, words in _WORDS_OF_OPTIONS.items():
+        if not set(options.get(name, [])).issubset(words):
+            raise ValueError(f"{name} must be one of {', '.join(words)}")
+    for name in _FILES_OF_OPTIONS:
+        if not all(Path(path).is_file() for path in options.get(name, [])):
+            raise ValueError(f"the file that {name} names is not there")
 
 
 def _has_a_port_or_none(host: str) -> bool:

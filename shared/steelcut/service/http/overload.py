@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 # So many in one turn are no crowd, whatever they cost.
 FEW: Final = 40
-# A crowd of which there was no turn without it for so long stays, and gets so much of each turn.
+# A crowd that has been there for so long stays, until there is none for some times as long; it gets so much of a turn.
 STAYING_SECONDS: Final = 0.1
 TURN_SECONDS: Final = 0.005
 # A connection is not heard for a while after it was refused, and one after the other is heard again: who asks again
@@ -39,6 +39,11 @@ _DEAF_SECONDS: Final = 0.1
 _BETWEEN_SECONDS: Final = 0.001
 # What the scope of a request has that is to be refused.
 OVERLOADED: Final = "overloaded"
+# How much of the last moments was crowded, the latest counting most, when a crowd stays, and when it has gone.
+_STAYS: Final = 0.5
+_GONE: Final = 0.1
+_NOTHING: Final = 1e-6
+_LIFE_SECONDS: Final = STAYING_SECONDS / -math.log(1 - _STAYS)
 # How much the latest turn counts in what one request takes.
 _LATEST: Final = 0.2
 _REFUSAL: Final = TemporarilyUnavailable("more requests than this process may let wait")
@@ -61,8 +66,10 @@ class Turn:
         self._clock = clock
         self._few = min(FEW, most)
         self._come: list[Any] = []
-        # Since when there is a crowd, and when it was seen last, by the clock.
-        self._crowded_since = self._seen_at = -math.inf
+        # How much of the last moments until then, by the clock, was crowded.
+        self._share = 0.0
+        self._until = -math.inf
+        self._stays = False
         self._seconds_each = 0.0
         self._heard_until = -math.inf
 
@@ -83,30 +90,43 @@ class Turn:
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
         come, self._come = self._come, []
-        # Half of a few, so that those who were let in do not end the crowd by being served.
-        if len(come) <= self._few // 2:
-            self._crowded_since = math.inf
+        # Half of a few, so that a crowd of which few are served is still one.
+        crowded = len(come) > self._few // 2
+        if not crowded and not self._share:
             return
         now = self._clock()
-        served = min(len(come), self._room(now))
-        # By lot: the first to be read would be the same each time, and nobody else would ever be served.
-        for scope in random.sample(come, len(come) - served):  # nosec B311 - nothing is kept secret by it
-            scope[OVERLOADED] = True
-        loop.call_soon(self._end, now, served)
+        self._pass(now, crowded=False)
+        if crowded:
+            served = min(len(come), self._room())
+            # By lot: the first to be read would be the same each time, and nobody else would ever be served.
+            for scope in random.sample(come, len(come) - served):  # nosec B311 - nothing is kept secret by it
+                scope[OVERLOADED] = True
+            loop.call_soon(self._end, now, served)
 
-    def _room(self, now: float) -> int:
+    def _room(self) -> int:
         """Return how many may be served of a crowd."""
-        if self._crowded_since == math.inf or now - self._seen_at > STAYING_SECONDS:
-            self._crowded_since = now
-        if now - self._crowded_since < STAYING_SECONDS:
+        if not self._stays:
             return self._most
         return max(self._few, min(self._most, int(TURN_SECONDS / self._seconds_each)))
 
     def _end(self, began: float, served: int) -> None:
         """Learn what one request takes, with all that the turn had to do beside it."""
-        self._seen_at = self._clock()
-        each = (self._seen_at - began) / served
+        now = self._clock()
+        each = (now - began) / served
         self._seconds_each += (each - self._seconds_each) * (_LATEST if self._seconds_each else 1)
+        self._pass(now, crowded=True)
+
+    def _pass(self, now: float, *, crowded: bool) -> None:
+        """Note whether the time until ``now`` was crowded."""
+        kept = math.exp((self._until - now) / _LIFE_SECONDS)
+        self._share = self._share * kept + (1 - kept if crowded else 0)
+        self._until = now
+        if self._share > _STAYS:
+            self._stays = True
+        elif self._share < _GONE:
+            self._stays = False
+            if self._share < _NOTHING:
+                self._share = 0.0
 
 
 def turn_of(server: object, config: uvicorn.Config) -> Turn:

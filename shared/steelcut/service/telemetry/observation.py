@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -12,6 +12,7 @@ from steelcut.service.refusal import Refusal
 from steelcut.service.telemetry.counting import Connections, Requests
 
 if TYPE_CHECKING:
+    from prometheus_client.metrics_core import Metric
     from starlette.types import Scope
 
     from steelcut.service.settings import ServingSettings
@@ -40,18 +41,14 @@ def observed(
     """
     with ExitStack() as stack:
         if settings.metrics_port is not None:
-            metrics, module = (
-                import_module("steelcut.service.telemetry.metrics"),
-                import_module(f"{service}.metrics"),
-            )
-            stack.enter_context(
-                metrics.exposed(
-                    settings,
-                    service,
-                    lambda: module.families(process, watch.requests, watch.connections),
-                    log,
-                )
-            )
+            exposition = import_module("steelcut.service.telemetry.exposition")
+            metrics = import_module(f"{service}.metrics")
+
+            def families() -> Iterable[Metric]:
+                told: Iterable[Metric] = metrics.families(process, watch.requests, watch.connections)
+                return told
+
+            stack.enter_context(exposition.exposed(settings, service, families, log))
         if settings.tracing:
             watch.begin_span = stack.enter_context(_tracing().traced(service, log))
         yield
