@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,9 +13,11 @@ import pytest
 
 from auth_service.administration import clients, resources, secrets
 from auth_service.administration.errors import AdministrationError, Conflict, Invalid, NotFound
+from auth_service.administration.granting import hold_grants
 from auth_service.administration.paging import cursor_of
-from tests.support.databases import Templates
+from tests.support.databases import Databases, Templates
 from tests.support.system import ACTOR, RESOURCE, System, running_system
+from tests.support.waiting import until
 
 Work = Callable[[Any], Awaitable[Any]]
 
@@ -205,6 +208,75 @@ async def test_changes_at_once_never_block_each_other(start_system: Any) -> None
             await connection.close()
 
     await asyncio.gather(*(turn(number) for number in range(8)))
+
+
+async def new_client(connection: Any) -> None:
+    """Make another client of the id of the one there is."""
+    await connection.execute("DELETE FROM clients WHERE client_id = 'c'")
+    await connection.execute("INSERT INTO clients (client_id, name) VALUES ('c', 'New')")
+
+
+async def new_resource(connection: Any) -> None:
+    """Make another resource of the name of the one there is."""
+    await connection.execute("DELETE FROM resources WHERE name = 'r'")
+    await resources.create_resource(connection, ACTOR, "r", "https://new.example.com", ["read"])
+
+
+OF_CLIENT = "SELECT FROM clients WHERE client_id = 'c' FOR NO KEY UPDATE NOWAIT"
+OF_RESOURCE = "SELECT FROM resources WHERE name = 'r' FOR UPDATE NOWAIT"
+
+
+@pytest.mark.parametrize(
+    ("renew", "hold", "statement"),
+    [
+        (new_client, lambda c: clients.hold_client(c, "c"), OF_CLIENT),
+        # What is as it was already is not written, and would not be held by that.
+        (
+            new_resource,
+            lambda c: resources.update_resource(c, ACTOR, "r", {"identifier": "https://new.example.com"}),
+            OF_RESOURCE,
+        ),
+        (new_resource, lambda c: hold_grants(c, {"r": ["read"]}), OF_RESOURCE),
+    ],
+    ids=["client", "resource", "grants"],
+)
+async def test_what_was_made_anew_meanwhile_is_held(
+    databases: Databases, renew: Work, hold: Work, statement: str
+) -> None:
+    """Whoever waited for one that was deleted holds the one that took its place: a change must not meet another."""
+    async with AsyncExitStack() as stack:
+        renewing, changing, other = [
+            await stack.enter_async_context(connected(databases.auth_admin)) for _ in range(3)
+        ]
+        await resources.create_resource(renewing, ACTOR, "r", "https://r.example.com", ["read"])
+        await renewing.execute("INSERT INTO clients (client_id, name) VALUES ('c', 'Old')")
+        begun = renewing.transaction()
+        await begun.start()
+        await renew(renewing)
+        changed = changing.transaction()
+        await changed.start()
+        holding = asyncio.ensure_future(hold(changing))
+
+        async def waits() -> bool:
+            waiting = "SELECT count(*) FROM pg_stat_activity WHERE pid = $1 AND wait_event_type = 'Lock'"
+            return bool(await other.fetchval(waiting, changing.get_server_pid()))
+
+        await until(waits, 10)
+        await begun.commit()
+        await holding
+        with pytest.raises(asyncpg.LockNotAvailableError):
+            await other.execute(statement)
+        await changed.rollback()
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[Any]:
+    """Connect for the length of the block."""
+    connection = await asyncpg.connect(url)
+    try:
+        yield connection
+    finally:
+        await connection.close()
 
 
 async def _everything(connection: Any) -> list[Any]:

@@ -210,9 +210,11 @@ async def hold_client(
 
     Raises ``NotFound``, and ``PreconditionFailed`` when ``expected_version`` is not the current one.
     """
-    if CLIENT_ID.fullmatch(client_id):
-        await queries.lock_client(connection, client_id)
-    client = await show_client(connection, client_id)
+    client = None
+    while client is None:
+        held = CLIENT_ID.fullmatch(client_id) and await queries.lock_client(connection, client_id)
+        shown = await show_client(connection, client_id)
+        client = shown if held else None
     check_version(client.version, expected_version)
     return client
 

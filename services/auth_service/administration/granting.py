@@ -28,8 +28,10 @@ async def hold_grants(connection: Connection, grants: Mapping[str, Sequence[str]
     Raises ``Invalid`` for a resource or scope that does not exist.
     """
     names = [name for name in grants if RESOURCE_NAME.fullmatch(name)]
-    await queries.share_resources(connection, names)
-    known = {row.name: row.scopes for row in await queries.resources(connection, names)}
+    shared, known = set[str](), None
+    while known is None or not shared.issuperset(known):
+        shared = await queries.share_resources(connection, names)
+        known = {row.name: row.scopes for row in await queries.resources(connection, names)}
     held = {}
     for resource, scopes in grants.items():
         if resource not in known:

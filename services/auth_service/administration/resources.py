@@ -167,9 +167,11 @@ async def delete_resource(
 
 
 async def _hold_resource(connection: Connection, name: str, expected_version: int | None) -> ResourceRow:
-    if RESOURCE_NAME.fullmatch(name):
-        await queries.lock_resource(connection, name)
-    resource = await show_resource(connection, name)
+    resource = None
+    while resource is None:
+        held = RESOURCE_NAME.fullmatch(name) and await queries.lock_resource(connection, name)
+        shown = await show_resource(connection, name)
+        resource = shown if held else None
     check_version(resource.version, expected_version)
     return resource
 

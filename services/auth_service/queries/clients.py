@@ -122,9 +122,16 @@ async def clients(
     return [_client_row(row) for row in rows]
 
 
-async def lock_client(connection: Connection, client_id: str) -> None:
-    """Hold a client, if there is one of that id, against other changes until the transaction's end."""
-    await connection.execute("SELECT FROM clients WHERE client_id = $1 FOR NO KEY UPDATE", client_id)
+async def lock_client(connection: Connection, client_id: str) -> bool:
+    """Hold a client against other changes until the transaction's end; say whether there was one to be held.
+
+    After waiting for the end of one that was deleted there is none, though another of that id may exist by now.
+    """
+    return bool(
+        await connection.fetchval(
+            "SELECT true FROM clients WHERE client_id = $1 FOR NO KEY UPDATE", client_id
+        )
+    )
 
 
 async def insert_client(connection: Connection, client_id: str, fields: ClientFields) -> None:

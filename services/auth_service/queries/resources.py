@@ -102,17 +102,24 @@ async def resources(connection: Connection, names: Sequence[str] | None = None) 
     ]
 
 
-async def lock_resource(connection: Connection, name: str) -> None:
-    """Hold a resource against changes and new grants until the transaction's end."""
-    await connection.execute("SELECT FROM resources WHERE name = $1 FOR UPDATE", name)
+async def lock_resource(connection: Connection, name: str) -> bool:
+    """Hold a resource against changes and new grants until the transaction's end; say whether one was there.
+
+    After waiting for the end of one that was deleted there is none, though another of that name may exist by now.
+    """
+    return bool(await connection.fetchval("SELECT true FROM resources WHERE name = $1 FOR UPDATE", name))
 
 
-async def share_resources(connection: Connection, names: Sequence[str]) -> None:
-    """Hold resources against changes until the transaction's end; others may grant them at the same time."""
+async def share_resources(connection: Connection, names: Sequence[str]) -> set[str]:
+    """Hold resources against changes until the transaction's end; others may grant them at the same time.
+
+    Return the names of those that were there, as ``lock_resource`` does.
+    """
     # In one order, so that two that hold several never wait for each other.
-    await connection.execute(
-        "SELECT FROM resources WHERE name = ANY($1) ORDER BY resource_id FOR SHARE", names
+    rows = await connection.fetch(
+        "SELECT name FROM resources WHERE name = ANY($1) ORDER BY resource_id FOR SHARE", names
     )
+    return {row["name"] for row in rows}
 
 
 async def insert_resource(
