@@ -100,7 +100,8 @@ def _load(plan: Plan, names: Sequence[str], results: Results) -> None:
         minutes = throughput.duration(bench, names) / 60
         where = division.note if division else cores.NOTHING_PINNED
         _say(
-            f"{plan.pairs} windows of {plan.seconds} s for each side, in turns, about {minutes:.0f} min; {where}."
+            f"{plan.pairs} windows of {plan.seconds} s for each side, by turns of {plan.turns[0]} s,"
+            f" about {minutes:.0f} min; {where}."
         )
         results.machine |= {"wrk": bench.wrk.version(), "where": where, "plan": asdict(plan)}
         asyncio.run(_in_turns(bench, names, results))

@@ -1,7 +1,8 @@
 """Servers under the same load in turns: what disturbs one disturbs the other, and what counts is their ratio.
 
-A ``Subject`` is a server to be started and what it is asked; ``measure_in_turns`` gives each in turn a window of load
-(ours, baseline, ours, baseline, …); a ``Comparison`` of two of them has the ratio of each pair of windows.
+A ``Subject`` is a server to be started and what it is asked; ``measure_in_turns`` loads each in turn for two seconds
+(ours, baseline, ours, baseline, …), and some such turns are a window; a ``Comparison`` of two of them has the ratio of
+each pair of windows.
 """
 
 from __future__ import annotations
@@ -52,16 +53,27 @@ class Subject:
 
 @dataclass(frozen=True)
 class Plan:
-    """How often and how long; ``seconds`` and ``warm_up_seconds`` are whole numbers for wrk."""
+    """How often and how long; all seconds are whole numbers for wrk.
+
+    The shorter the turns of which a window of ``seconds`` is made, the less it matters that the machine is faster now
+    than a while later.
+    """
 
     pairs: int = 5
     seconds: int = 10
+    turn_seconds: int = 2
     warm_up_seconds: int = 2
     connections: int = wrk.CONNECTIONS
 
+    @property
+    def turns(self) -> Sequence[int]:
+        """How long each turn of a window is, in seconds."""
+        rest = self.seconds % self.turn_seconds
+        return [self.turn_seconds] * (self.seconds // self.turn_seconds) + [rest] * (rest > 0)
+
     def duration(self, subjects: int) -> float:
         """Return how long this many subjects in turns take, in seconds, without their start."""
-        window = self.seconds + SETTLE_SECONDS
+        window = self.seconds + len(self.turns) * SETTLE_SECONDS
         return subjects * (self.pairs * window + self.warm_up_seconds + SETTLE_SECONDS)
 
 
@@ -86,6 +98,17 @@ class Window:
     database_cpu_seconds: float = 0.0
     strangers: float = 0.0
     statements: Statements = field(default_factory=Statements)
+
+    @classmethod
+    def together(cls, turns: Sequence[Window]) -> Window:
+        """Return the turns of one window as a whole."""
+        return cls(
+            wrk.Load.together([turn.load for turn in turns]),
+            sum(turn.cpu_seconds for turn in turns),
+            sum(turn.database_cpu_seconds for turn in turns),
+            statistics.fmean([turn.strangers for turn in turns], [turn.load.seconds for turn in turns]),
+            Statements.together([turn.statements for turn in turns]),
+        )
 
 
 @dataclass(frozen=True)
@@ -184,15 +207,18 @@ async def measure_in_turns(bench: Bench, *subjects: Subject) -> list[Side]:
     """
     async with AsyncExitStack() as stack:
         targets = [await stack.enter_async_context(subject.start()) for subject in subjects]
-        turns = [
-            _Turns(bench, subject.name, target) for subject, target in zip(subjects, targets, strict=True)
+        loads = [
+            _Loads(bench, subject.name, target) for subject, target in zip(subjects, targets, strict=True)
         ]
-        for turn in turns:
-            await turn.warm_up()
+        for load in loads:
+            await load.warm_up()
         for _ in range(bench.plan.pairs):
-            for turn in turns:
-                await turn.take()
-        return [turn.side() for turn in turns]
+            for seconds in bench.plan.turns:
+                for load in loads:
+                    await load.take_turn(seconds)
+            for load in loads:
+                load.end_window()
+        return [load.side() for load in loads]
 
 
 async def measure_pairs(bench: Bench, ours: Subject, other: Subject) -> Comparison:
@@ -201,8 +227,8 @@ async def measure_pairs(bench: Bench, ours: Subject, other: Subject) -> Comparis
     return Comparison(first, second)
 
 
-class _Turns:
-    """The turns of one subject."""
+class _Loads:
+    """The loads of one subject: turn by turn, and the windows that they are."""
 
     def __init__(self, bench: Bench, name: str, target: Target) -> None:
         self._bench = bench
@@ -210,6 +236,7 @@ class _Turns:
         self._target = target
         self._script = target.traffic.script()
         self._sent = 0
+        self._turns: list[Window] = []
         self._windows: list[Window] = []
         self._resident_before = 0
         give_the_server_its_core(bench.cores, target.pids)
@@ -225,16 +252,16 @@ class _Turns:
         await self._settle()
         self._resident_before = consumption(self._target.pids).resident_bytes
 
-    async def take(self) -> None:
-        """Have one window."""
+    async def take_turn(self, seconds: int) -> None:
+        """Load it for so long."""
         database = self._target.database
         statements = await database.statements() if database else Statements()
         of_database = consumption([database.pid]).cpu_seconds if database else 0.0
         of_server = consumption(self._target.pids).cpu_seconds
         begin, of_strangers = time.monotonic(), strangers_cpu_seconds()
-        load = await self._load(self._bench.plan.seconds)
+        load = await self._load(seconds)
         await self._settle()
-        self._windows.append(
+        self._turns.append(
             Window(
                 load,
                 consumption(self._target.pids).cpu_seconds - of_server,
@@ -243,6 +270,11 @@ class _Turns:
                 (await database.statements()).since(statements) if database else statements,
             )
         )
+
+    def end_window(self) -> None:
+        """Make a window of the turns since the last one."""
+        self._windows.append(Window.together(self._turns))
+        self._turns.clear()
 
     def side(self) -> Side:
         """Return what was seen."""

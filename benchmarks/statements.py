@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 import asyncpg
@@ -56,6 +56,11 @@ class Statements:
             self.rest - earlier.rest,
             self.rows_written - earlier.rows_written,
         )
+
+    @classmethod
+    def together(cls, parts: Sequence[Statements]) -> Statements:
+        """Return how many there were in all of ``parts``."""
+        return cls(*(sum(kinds) for kinds in zip(*map(astuple, parts), strict=True)))
 
 
 def _first_word(text: str) -> str:

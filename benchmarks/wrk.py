@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import os
+import statistics
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import orjson
 
 from tools.programs import Program
 
 CONNECTIONS: Final = 32
+_Name = TypeVar("_Name", int, str)
 # How long wrk may take beyond the load itself.
 _PATIENCE_SECONDS: Final = 30.0
 
@@ -84,6 +86,20 @@ class Load:
         """Requests per second, over all connections."""
         return self.requests / self.seconds
 
+    @classmethod
+    def together(cls, parts: Sequence[Load]) -> Load:
+        """Return the parts of one load as a whole; its p50 and p99 are the medians of theirs."""
+        return cls(
+            requests=sum(part.requests for part in parts),
+            seconds=sum(part.seconds for part in parts),
+            bytes_read=sum(part.bytes_read for part in parts),
+            p50=statistics.median(part.p50 for part in parts),
+            p99=statistics.median(part.p99 for part in parts),
+            longest=max(part.longest for part in parts),
+            errors=_sum([part.errors for part in parts]),
+            statuses=_sum([part.statuses for part in parts]),
+        )
+
 
 def read(result: bytes) -> Load:
     """Read what ``done`` wrote. Raises ``LoadError`` when it wrote nothing of the kind."""
@@ -143,6 +159,10 @@ async def run(
             said = output.decode(errors="replace").strip().splitlines() or ["nothing"]
             raise LoadError(f"wrk failed at {url}, and said: {said[-1]}")
         return _read_from(result)
+
+
+def _sum(counts: Sequence[Mapping[_Name, int]]) -> Mapping[_Name, int]:
+    return {name: sum(each.get(name, 0) for each in counts) for each in counts for name in each}
 
 
 def _written(file: Path, text: str) -> Path:

@@ -45,7 +45,9 @@ async def _measure(bench: Bench, installed: Installed) -> list[tuple[str, Side, 
 
 async def _beside(bench: Bench, peer: Subject, ours: list[Subject]) -> list[tuple[str, Side, Comparison]]:
     if peer.name in _SLOW:
-        bench = replace(bench, plan=replace(bench.plan, connections=2, seconds=max(3, bench.plan.seconds)))
+        seconds = max(3, bench.plan.seconds)
+        # In one turn: what is under way when a turn ends is not counted, and that would be much of a short one.
+        bench = replace(bench, plan=replace(bench.plan, connections=2, seconds=seconds, turn_seconds=seconds))
     *sides, theirs = await measure_in_turns(bench, *ours, peer)
     # Theirs as a share of each of ours, for the table that has the first as the measure of the others.
     show_sides(peer.name, [theirs, *sides], [Comparison(theirs, side) for side in sides])

@@ -65,6 +65,36 @@ async def test_subjects_take_turns(feigned_wrk: Program, tmp_path: Path) -> None
     assert all(window.strangers >= 0 for window in comparison.ours.windows)
 
 
+async def test_a_window_is_made_of_turns(feigned_wrk: Program, tmp_path: Path) -> None:
+    """Five seconds by turns of two: ours, other, ours, other, and the last second of each."""
+    plan = replace(PLAN, pairs=2, seconds=5, turn_seconds=2)
+    assert plan.turns == [2, 2, 1]
+    comparison = await measure_pairs(Bench(feigned_wrk, None, plan), subject("ours"), subject("other"))
+    sent = (tmp_path / "sent").read_text(encoding="utf-8").splitlines()
+    assert [line.split()[0] for line in sent] == ["http://ours", "http://other"] * (1 + 2 * 3)
+    for side in (comparison.ours, comparison.other):
+        assert [window.load.requests for window in side.windows] == [1500, 1500]
+
+
+def test_the_turns_of_a_window_are_one_load() -> None:
+    """Counts are added; a turn in which the machine stood still does not make p99 its own."""
+    loads = [
+        replace(LOAD, seconds=2.0, p99=p99, errors={"read": 1}, statuses={status: 9})
+        for p99, status in ((0.003, 200), (0.5, 200), (0.004, 304))
+    ]
+    turns = [
+        Window(load, 0.5, 0.25, strangers, Statements(1, 2, 3, 4))
+        for load, strangers in zip(loads, (0.0, 0.3, 0.0), strict=True)
+    ]
+    window = Window.together(turns)
+    assert (window.load.requests, window.load.seconds, window.load.p99) == (1500, 6.0, 0.004)
+    assert (window.load.longest, window.load.errors) == (LOAD.longest, {"read": 3})
+    assert window.load.statuses == {200: 18, 304: 9}
+    assert (window.cpu_seconds, window.database_cpu_seconds) == (1.5, 0.75)
+    assert window.strangers == pytest.approx(0.1)
+    assert window.statements == Statements(3, 6, 9, 12)
+
+
 async def test_another_status_ends_it(feigned_wrk: Program) -> None:
     """Answers of 200 are not what a conditional request was to measure."""
     with pytest.raises(LoadError, match=r"ours answered by \{200: 500}, and not by 304 alone"):
@@ -105,5 +135,5 @@ def test_statements_are_per_request_over_all_windows() -> None:
 
 
 def test_how_long_it_takes_is_said_before() -> None:
-    """Five windows of ten seconds and a warm-up, for each of two."""
-    assert 2 * (5 * 10 + 2) <= Plan().duration(2) <= 2 * (5 * 11 + 3)
+    """Five windows of ten seconds and a warm-up, for each of two, and a moment after each turn of two seconds."""
+    assert 2 * (5 * 10 + 2) <= Plan().duration(2) <= 2 * (5 * (10 + 5) + 3)
