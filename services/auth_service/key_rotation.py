@@ -7,9 +7,8 @@ decided from the rows alone: nothing is remembered here, and a replica that is k
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -57,17 +56,6 @@ class KeyRotation:
         self._log = log
         self._sleep = sleep
         self._actor = Actor(f"rotation:{socket.gethostname()}")
-
-    @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Rotate for as long as the block lasts."""
-        task = asyncio.create_task(self.run())
-        try:
-            yield
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
 
     async def run(self) -> None:
         """Take step after step until cancelled, whatever the database does."""

@@ -24,8 +24,9 @@ from auth_service.master_key import MasterKey
 from auth_service.queries import token as queries
 from auth_service.registry import Registry
 from auth_service.token_counts import TokenCounts
-from auth_service.upkeep import keeping_up
+from auth_service.upkeep import keep_on
 from steelcut.errors import TemporarilyUnavailable
+from steelcut.service.background import beside
 from steelcut.service.database.listen import listening
 from steelcut.service.database.postgres import Database
 from steelcut.service.refusal import Refusal
@@ -110,7 +111,7 @@ async def open_process(settings: AuthSettings, log: Logger) -> AsyncIterator[Pro
         with contextlib.closing(process.imported_secrets):
             async with (
                 process.audit.writing(),
-                _kept_fresh(process),
+                beside(_keep_fresh(process)),
                 _hearing_of_changes(process),
                 _rotating_keys(process),
                 _keeping_up(process),
@@ -163,15 +164,14 @@ def _rotating_keys(process: Process) -> contextlib.AbstractAsyncContextManager[N
         every=timedelta(days=settings.key_rotation_days),
         log=process.log,
     )
-    return rotation.running()
+    return beside(rotation.run())
 
 
 def _keeping_up(process: Process) -> contextlib.AbstractAsyncContextManager[None]:
     if process.admin_database is None:
         return contextlib.nullcontext()
-    return keeping_up(
-        process.admin_database, audit_months_kept=process.settings.audit_months_kept, log=process.log
-    )
+    months = process.settings.audit_months_kept
+    return beside(keep_on(process.admin_database, audit_months_kept=months, log=process.log))
 
 
 async def _first_refresh(process: Process) -> None:
@@ -189,17 +189,6 @@ async def _first_refresh(process: Process) -> None:
         raise Refusal("PostgreSQL went away during the start: start again when it is back.") from None
     if not process.key_ring.can_sign:
         process.log.warning("no signing key yet: run `steelcut keys create`")
-
-
-@contextlib.asynccontextmanager
-async def _kept_fresh(process: Process) -> AsyncIterator[None]:
-    keeper = asyncio.create_task(_keep_fresh(process))
-    try:
-        yield
-    finally:
-        keeper.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await keeper
 
 
 def _hearing_of_changes(process: Process) -> contextlib.AbstractAsyncContextManager[None]:

@@ -6,8 +6,7 @@ Done by the processes that have the administrator's role; at the database it is 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -24,18 +23,6 @@ EVERY_SECONDS = 3600.0
 MAINTAIN_SECONDS = 60.0
 
 
-@contextlib.asynccontextmanager
-async def keeping_up(database: Database, *, audit_months_kept: int, log: Logger) -> AsyncIterator[None]:
-    """Do it at once and every hour, for as long as the block lasts; ``database`` is reached as the administrator."""
-    task = asyncio.create_task(_keep_up(database, audit_months_kept, log))
-    try:
-        yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-
-
 async def keep_up(connection: Connection, audit_months_kept: int) -> Sequence[str]:
     """Do it once; return which audit events were dropped, in words."""
     dropped = await audit.maintain(connection, audit_months_kept, MAINTAIN_SECONDS)
@@ -43,7 +30,8 @@ async def keep_up(connection: Connection, audit_months_kept: int) -> Sequence[st
     return dropped
 
 
-async def _keep_up(database: Database, audit_months_kept: int, log: Logger) -> None:
+async def keep_on(database: Database, *, audit_months_kept: int, log: Logger) -> None:
+    """Do it at once and every hour until cancelled; ``database`` is reached as the administrator."""
     while True:
         try:
             async with database.connection() as connection:

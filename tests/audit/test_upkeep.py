@@ -11,7 +11,8 @@ import asyncpg
 import pytest
 
 from auth_service.queries import audit
-from auth_service.upkeep import keeping_up
+from auth_service.upkeep import keep_on
+from steelcut.service.background import beside
 from steelcut.service.database.postgres import Database
 from steelcut.service.telemetry.logs import make_logger
 from tests.cli import terminal
@@ -128,8 +129,8 @@ async def test_processes_that_administer_do_it_by_themselves(owner: Any, databas
         return await answers(owner) == ["new"] and stream.getvalue().count("dropped") > 0
 
     async with (
-        keeping_up(database, audit_months_kept=2, log=log),
-        keeping_up(database, audit_months_kept=2, log=log),
+        beside(keep_on(database, audit_months_kept=2, log=log)),
+        beside(keep_on(database, audit_months_kept=2, log=log)),
     ):
         await until(done, 10)
     await database.close()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
 
+from steelcut.service.background import beside
 from steelcut.service.database.hosts import NOT_THERE, connect_to_one
 
 if TYPE_CHECKING:
@@ -25,22 +26,15 @@ _FAULTS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.Interna
 Heard = Callable[[str], None]
 
 
-@contextlib.asynccontextmanager
-async def listening(
+def listening(
     url: str, channels: Mapping[str, Heard], *, missed: Callable[[], None], log: Logger
-) -> AsyncIterator[None]:
+) -> contextlib.AbstractAsyncContextManager[None]:
     """Call ``channels[name](payload)`` for every notification, for as long as the block lasts.
 
     ``missed`` is called at every new connection, the first one included: whatever was cached before it may be
     out of date. While there is no connection nothing is heard; a short maximum age is the backstop then.
     """
-    task = asyncio.create_task(_listen(url, channels, missed, log))
-    try:
-        yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+    return beside(_listen(url, channels, missed, log))
 
 
 async def _listen(url: str, channels: Mapping[str, Heard], missed: Callable[[], None], log: Logger) -> None:
