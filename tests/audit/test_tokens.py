@@ -8,6 +8,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 
@@ -15,10 +16,12 @@ from auth_service import audit, foreign_hashes
 from auth_service.audit import TokenEvent
 from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres
 from tests.conftest import StartSystem
+from tests.support.databases import Databases
 from tests.support.foreign import SlowHashes, import_old_client
 from tests.support.outage import outage
 from tests.support.plain_http import http_client
-from tests.support.system import GRANT, RESOURCE, Registered, System
+from tests.support.replicas import auth_replicas
+from tests.support.system import GRANT, RESOURCE, Registered, System, seed
 from tests.support.waiting import until
 
 
@@ -43,6 +46,23 @@ async def event_of(system: System, response: httpx.Response) -> dict[str, Any]:
     )
     (row,) = rows
     return dict(row)
+
+
+@pytest.mark.slow
+async def test_caller_at_a_socket_of_both_families_is_noted_as_what_it_is(databases: Databases) -> None:
+    """Workers share a socket that shows IPv4 within addresses of IPv6, for which nobody would search."""
+    master_key = base64.b64encode(bytes(32)).decode()
+    client = await seed(databases, "http://127.0.0.1:8001", master_key)
+    environment = {"AUTH_HOST": "::ffff:127.0.0.1", "AUTH_WORKERS": "2"}
+    async with auth_replicas(databases, master_key, 1, **environment) as (replica,):
+        assert (await replica.ask(client))[0] == 200
+    # Ended, so that all is written.
+    owner = await asyncpg.connect(databases.auth.owner)
+    try:
+        addresses = await owner.fetch("SELECT address FROM audit_events WHERE action = 'token.issue'")
+    finally:
+        await owner.close()
+    assert [row["address"] for row in addresses] == ["127.0.0.1"]
 
 
 async def test_token_is_noted_with_all_that_it_is(system: System) -> None:

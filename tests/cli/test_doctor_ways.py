@@ -17,6 +17,7 @@ from tests.support.pgbouncer import not_started
 from tests.support.redis_server import running_redis
 
 MASTER_KEY = base64.b64encode(secrets.token_bytes(32)).decode()
+BEFORE = timedelta(days=-1)
 
 
 @pytest.fixture
@@ -54,19 +55,21 @@ async def test_direct_url_that_leads_nowhere(doctor: Doctor) -> None:
 
 
 @pytest.mark.parametrize(
-    ("life", "host", "state", "words"),
+    ("begins", "life", "host", "state", "words"),
     [
-        (timedelta(days=90), "127.0.0.1", "ok", "It is good for 127.0.0.1 until "),
-        (timedelta(days=3), "127.0.0.1", "warning", "until "),
-        (timedelta(hours=-1), "127.0.0.1", "failed", "It expired on "),
-        (timedelta(days=90), "auth.example.com", "failed", "It is not for 127.0.0.1"),
+        (BEFORE, timedelta(days=90), "127.0.0.1", "ok", "It is good for 127.0.0.1 until "),
+        (BEFORE, timedelta(days=3), "127.0.0.1", "warning", "until "),
+        (BEFORE, timedelta(hours=-1), "127.0.0.1", "failed", "It expired on "),
+        (BEFORE, timedelta(days=90), "auth.example.com", "failed", "It is not for 127.0.0.1"),
+        (timedelta(hours=1), timedelta(days=90), "127.0.0.1", "failed", "It is good only from "),
     ],
 )
 async def test_certificate_of_the_service(
-    doctor: Doctor, tmp_path: Path, life: timedelta, host: str, state: str, words: str
+    doctor: Doctor, tmp_path: Path, begins: timedelta, life: timedelta, host: str, state: str, words: str
 ) -> None:
-    """Before its end, and before a client stumbles over its name."""
-    certificate, key = Authority.new(tmp_path).certify(tmp_path / "service", life=life, host=host)
+    """Not before its begin, before its end, and before a client stumbles over its name."""
+    authority = Authority.new(tmp_path)
+    certificate, key = authority.certify(tmp_path / "service", begins=begins, life=life, host=host)
     examined = await doctor.examine(
         AUTH_ISSUER="https://127.0.0.1:1",
         AUTH_TLS_CERTIFICATE_FILE=str(certificate),

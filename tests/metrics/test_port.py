@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import resource
 import signal
 import socket
 import struct
@@ -130,6 +131,36 @@ async def test_taken_port_is_a_sentence(databases: Databases) -> None:
     assert f"Metrics cannot be served: the port {port} of 127.0.0.1 is taken." in str(
         refused.value.exceptions[0]
     )
+
+
+async def test_fault_on_the_way_to_a_port_is_told_and_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that waits for a port and has no file descriptor left says so, and waits on."""
+    monkeypatch.setattr(exposition, "_WAIT_SECONDS", 0.05)
+    port, log = free_ports(), Log()
+    settings = ResourceSettings(
+        database_url=SecretStr("postgresql://u:p@127.0.0.1/d"), metrics_port=port, workers=2
+    )
+    logger = make_logger("test", "json", log.stream)
+
+    async def told() -> bool:
+        return "Too many open files" in log.text
+
+    async def answers() -> bool:
+        return await _answers(port)
+
+    with contextlib.ExitStack() as stack:
+        taken = [stack.enter_context(closing(socket.create_server(("127.0.0.1", port + n)))) for n in (0, 1)]
+        stack.enter_context(exposition.exposed(settings, "test", lambda: iter(()), logger))
+        assert "all are taken" in log.text
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+        try:
+            await until(told, 10)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        taken[0].close()
+        await until(answers, 10)
+    assert log.text.count("Too many open files") == 1
 
 
 @pytest.fixture

@@ -40,15 +40,21 @@ class Authority:
         return cls(key, name, file)
 
     def certify(
-        self, directory: Path, password: str | None = None, *, life: timedelta = DAY, host: str = "127.0.0.1"
+        self,
+        directory: Path,
+        password: str | None = None,
+        *,
+        begins: timedelta = -DAY,
+        life: timedelta = DAY,
+        host: str = "127.0.0.1",
     ) -> tuple[Path, Path]:
         """Write a new certificate and its key into ``directory``; return both paths.
 
-        It is for ``host``, an address or else a name, and ends after ``life``, which is past where that is negative.
+        It is for ``host``, an address or else a name, and good from ``begins`` to ``life``, both from now on.
         """
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = (
-            _builder(_name(host), self.name, key.public_key(), life)
+            _builder(_name(host), self.name, key.public_key(), life, begins)
             .add_extension(x509.SubjectAlternativeName([_general_name(host)]), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(authority=False), critical=True)
@@ -87,7 +93,11 @@ def _general_name(host: str) -> x509.GeneralName:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, life: timedelta = DAY
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePublicKey,
+    life: timedelta = DAY,
+    begins: timedelta = -DAY,
 ) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (
@@ -96,7 +106,7 @@ def _builder(
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - DAY)
+        .not_valid_before(now + begins)
         .not_valid_after(now + life)
     )
 

@@ -213,6 +213,27 @@ async def test_no_value_comes_with_an_error(databases: Databases, monkeypatch: p
     assert b"hush" not in b"".join(collector.raw)
 
 
+async def test_variable_that_cannot_be_used_is_a_sentence(databases: Databases) -> None:
+    """The service does not start with traces that nobody would get."""
+    await seed(databases, "http://127.0.0.1:8001", MASTER_KEY)
+    with pytest.raises(ExceptionGroup) as refused:
+        async with auth_replicas(databases, MASTER_KEY, 1, AUTH_TRACING="true", OTEL_BSP_MAX_QUEUE_SIZE="0"):
+            pass
+    said = str(refused.value.exceptions[0])
+    assert "Traces cannot be sent, look at the variables that begin with OTEL_" in said
+    assert "Traceback" not in said
+
+
+async def test_no_trace_is_told_that_is_none(databases: Databases) -> None:
+    """OpenTelemetry can be turned off by a variable of its own."""
+    client = await seed(databases, "http://127.0.0.1:8001", MASTER_KEY)
+    environment = {"AUTH_TRACING": "true", "OTEL_SDK_DISABLED": "true"}
+    async with auth_replicas(databases, MASTER_KEY, 1, **environment) as (replica,):
+        assert (await replica.ask(client))[0] == 200
+        assert '"path":"/token"' in replica.said()
+        assert "otel_trace_id" not in replica.said()
+
+
 async def test_library_that_is_not_there_is_a_sentence(databases: Databases, tmp_path: Path) -> None:
     """The service says what to install."""
     await seed(databases, "http://127.0.0.1:8001", MASTER_KEY)

@@ -42,12 +42,19 @@ def _certificate(name: str, settings: ServingSettings) -> Iterator[Finding]:
             yield failed(name, sentence)
         return
     certificate = x509.load_pem_x509_certificates(tls.certificate.read_bytes())[0]
-    left = certificate.not_valid_after_utc - datetime.now(UTC)
+    now = datetime.now(UTC)
+    left = certificate.not_valid_after_utc - now
     until = f"{'until' if left > timedelta(0) else 'It expired on'} {output.moment(certificate.not_valid_after_utc)}"
     host = urlsplit(str(getattr(settings, settings.seen_at))).hostname or ""
     if left <= timedelta(0):
         yield failed(
             name, f"{until}.", f"Renew it: {tls.certificate_variable}. The service takes it within a minute."
+        )
+    elif certificate.not_valid_before_utc > now:
+        yield failed(
+            name,
+            f"It is good only from {output.moment(certificate.not_valid_before_utc)} on.",
+            f"Let {tls.certificate_variable} name one that is good now, and look at the clock of this host.",
         )
     elif not _is_for(certificate, host):
         yield failed(

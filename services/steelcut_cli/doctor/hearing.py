@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
@@ -65,7 +66,7 @@ async def _hears(listener: Connection, url: SecretStr) -> bool:
     except ServiceRefusal as refusal:
         raise Refusal(str(refusal)) from None
     try:
-        await speaker.execute("SELECT pg_notify($1, '')", channel)
+        await speaker.execute("SELECT pg_notify($1, '')", channel, timeout=WAIT_SECONDS)
         async with asyncio.timeout(WAIT_SECONDS):
             await heard.wait()
     except TimeoutError:
@@ -73,4 +74,5 @@ async def _hears(listener: Connection, url: SecretStr) -> bool:
     else:
         return True
     finally:
-        await speaker.close()
+        with contextlib.suppress(TimeoutError):
+            await speaker.close(timeout=WAIT_SECONDS)

@@ -13,6 +13,8 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 # More hops than any chain of proxies has.
 _MAX_HOPS: Final = 32
+# As the system writes an address of IPv4 within one of IPv6.
+_MAPPED: Final = "::ffff:"
 
 
 class TrustedProxies:
@@ -65,6 +67,13 @@ def parse_address(text: str) -> Address | None:
         return None
     mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
     return mapped or parsed
+
+
+def as_told(address: str) -> str:
+    """Return a peer's address as logs and the audit tell it: one of IPv4 in its own form, whatever the socket is."""
+    if address.startswith(_MAPPED):
+        return str(parse_address(address) or address)
+    return address
 
 
 def parse_networks(text: str) -> tuple[Network, ...]:

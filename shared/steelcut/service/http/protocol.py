@@ -26,6 +26,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from steelcut.service.http import head
 from steelcut.service.http.answer import Cycle, EndedByProtocol, common_of
+from steelcut.service.http.callers import as_told
 from steelcut.service.http.overload import OVERLOADED, turn_of
 from steelcut.service.http.refused import MALFORMED, RefusedError, refusal_of
 from steelcut.service.telemetry.counting import REFUSED_FOR, Connections
@@ -74,6 +75,8 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         """Begin to wait for a head."""
         super().connection_made(transport)
+        if self.client is not None:
+            self.client = (as_told(self.client[0]), self.client[1])
         self._counted.open += 1
         self._head_timer = self.loop.call_later(HEAD_SECONDS, self._head_is_late)
 

@@ -155,7 +155,16 @@ class _Place:
             thread.join()
 
     async def _take_the_next(self) -> None:
-        while not self._listens():  # noqa: ASYNC110 - of another process, which tells nobody
+        said = ""
+        while True:
+            try:
+                if self._listens():
+                    return
+            except Refusal as refusal:
+                # It may pass, as a want of file descriptors does; one line for it, not two in a second.
+                if str(refusal) != said:
+                    said = str(refusal)
+                    self._log.warning("metrics still wait for a port", reason=said)
             await asyncio.sleep(_WAIT_SECONDS)
 
     def _listens(self) -> bool:
