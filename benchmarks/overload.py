@@ -1,6 +1,6 @@
 """More requests than one process can answer: how long those wait that it accepts, and what its memory does.
 
-Usage: python -m benchmarks.overload [--waiting 250,16] [--connections 320] [--seconds 5]
+Usage: python -m benchmarks.overload [--waiting 250] [--connections 320] [--seconds 5]
 
 Each bound (AUTH_MAX_WAITING_REQUESTS) is measured by itself. wrk floods the token endpoint from many connections,
 each of which asks again as soon as it is answered, be it by 503: harder than callers who wait for the second that
@@ -42,7 +42,7 @@ from tools.programs import NotToBeHadError, Program, find
 CONNECTIONS: Final = 10 * wrk.CONNECTIONS
 # Few, that they are no load; and many, since few of them are granted.
 PROBES_ALONE: Final = 4
-PROBES_AMID: Final = 24
+PROBES_AMID: Final = 8
 PAUSE_SECONDS: Final = 0.01
 # So long the flood may take to have all of its connections.
 BEGIN_SECONDS: Final = 30
@@ -225,7 +225,7 @@ async def _measure_all(
 def main() -> int:
     """Measure, show, and fail when a target is missed or nothing can be measured."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.overload", description=_DESCRIPTION)
-    parser.add_argument("--waiting", default=f"{DEFAULT_WAITING},16", help="bounds, with commas between")
+    parser.add_argument("--waiting", default=str(DEFAULT_WAITING), help="bounds, with commas between")
     parser.add_argument("--connections", type=int, default=CONNECTIONS, help="connections of the flood")
     parser.add_argument(
         "--seconds", type=int, default=5, help="length of each load; of the flood three times"

@@ -15,6 +15,7 @@ from auth_service import form
 from steelcut.errors import RETRY_AFTER_SECONDS
 from tests.support.plain_http import http_client
 from tests.support.system import GRANT, System
+from tests.support.waiting import until
 from tests.support.wire import Answer, Wire
 
 MOST = 5
@@ -98,7 +99,7 @@ async def test_asking_again_at_once_gains_nothing(start_system: Any) -> None:
 
 
 async def test_moment_may_be_crowded_and_no_longer(start_system: Any) -> None:
-    """As many as may wait are served of those who come at once; where they stay, few of them are."""
+    """As many as may wait are served of those who come at once; where they stay, few of them are, until they go."""
     system: System = await start_system()
     statuses: Counter[int] = Counter()
     request = token_request(system)
@@ -114,6 +115,15 @@ async def test_moment_may_be_crowded_and_no_longer(start_system: Any) -> None:
 
         await asyncio.wait_for(asyncio.gather(*map(ask_on, wires)), CROWD_SECONDS)
     assert statuses[200] > CROWD
+
+    async def all_are_served() -> bool:
+        # As those who were refused were told to.
+        await asyncio.sleep(RETRY_AFTER_SECONDS)
+        async with AsyncExitStack() as stack:
+            wires = await at_once(stack, system.issuer, [request] * CROWD)
+            return {answer.status for answer in await answers(wires)} == {200}
+
+    await until(all_are_served, CROWD_SECONDS)
 
 
 async def test_the_process_is_alive_however_many_wait(start_system: Any) -> None:

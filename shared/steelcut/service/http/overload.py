@@ -28,15 +28,17 @@ if TYPE_CHECKING:
     import uvicorn
     from starlette.types import Receive, Scope, Send
 
-# So many in one turn are no crowd, whatever they cost.
+# So many who wait at once are no crowd, whatever they cost.
 FEW: Final = 40
-# A crowd that has been there for so long stays, until there is none for some times as long; it gets so much of a turn.
+# A crowd that has been there for so long stays, until there is none for some times as long; it gets so much of a turn,
+# and as many in any case as make a turn worth it.
 STAYING_SECONDS: Final = 0.1
-TURN_SECONDS: Final = 0.005
+TURN_SECONDS: Final = 0.002
+LEAST: Final = 8
 # A connection is not heard for a while after it was refused, and one after the other is heard again: who asks again
 # at once would otherwise fill each turn with refusals.
 _DEAF_SECONDS: Final = 0.1
-_BETWEEN_SECONDS: Final = 0.001
+_BETWEEN_SECONDS: Final = 0.002
 # What the scope of a request has that is to be refused.
 OVERLOADED: Final = "overloaded"
 # How much of the last moments was crowded, the latest counting most, when a crowd stays, and when it has gone.
@@ -65,6 +67,7 @@ class Turn:
         self._most = most
         self._clock = clock
         self._few = min(FEW, most)
+        self._least = min(LEAST, most)
         self._come: list[Any] = []
         # How much of the last moments until then, by the clock, was crowded.
         self._share = 0.0
@@ -72,6 +75,8 @@ class Turn:
         self._stays = False
         self._seconds_each = 0.0
         self._heard_until = -math.inf
+        # Connections that are not heard now: they wait as well.
+        self._deaf = 0
 
     def take(self, scope: Any, loop: asyncio.AbstractEventLoop) -> None:
         """Note a request; before the first of a turn is served, those that will not be are marked ``OVERLOADED``."""
@@ -80,18 +85,22 @@ class Turn:
             loop.call_soon(self._begin, loop)
         self._come.append(scope)
 
-    def deaf_seconds(self) -> float:
-        """Return for how long a connection is not heard that was refused just now."""
+    def hear_later(self, loop: asyncio.AbstractEventLoop, hear: Callable[[], None]) -> None:
+        """Call ``hear`` when a connection is to be heard again that was refused just now."""
         now = self._clock()
         next_one = max(self._heard_until + _BETWEEN_SECONDS, now + _DEAF_SECONDS)
         # No longer than the caller was told to wait.
         self._heard_until = min(next_one, now + RETRY_AFTER_SECONDS)
-        return self._heard_until - now
+        self._deaf += 1
+        loop.call_later(self._heard_until - now, self._hear, hear)
+
+    def _hear(self, hear: Callable[[], None]) -> None:
+        self._deaf -= 1
+        hear()
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
         come, self._come = self._come, []
-        # Half of a few, so that a crowd of which few are served is still one.
-        crowded = len(come) > self._few // 2
+        crowded = len(come) + self._deaf > self._few
         if not crowded and not self._share:
             return
         now = self._clock()
@@ -107,7 +116,7 @@ class Turn:
         """Return how many may be served of a crowd."""
         if not self._stays:
             return self._most
-        return max(self._few, min(self._most, int(TURN_SECONDS / self._seconds_each)))
+        return max(self._least, min(self._most, int(TURN_SECONDS / self._seconds_each)))
 
     def _end(self, began: float, served: int) -> None:
         """Learn what one request takes, with all that the turn had to do beside it."""

@@ -184,7 +184,7 @@ class HttpProtocol(HttpToolsProtocol):
                 self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._close_if_idle)
             if self.scope.get(REFUSED_FOR) == OVERLOADED and self._in_head:
                 self.flow.pause_reading()
-                self.loop.call_later(self._turn.deaf_seconds(), self._hear_again)
+                self._turn.hear_later(self.loop, self._hear_again)
         if not self._ended and not self._in_head and self.cycle.response_complete:
             # Answered before all of it was read: the rest is thrown away, but not for ever.
             self._linger_timer = self.loop.call_later(LINGER_SECONDS, self.transport.close)
