@@ -34,6 +34,7 @@ ABSOLUTE_URL = re.compile(r"""(?:https?:)?//[^\s"'<>`)]+""")
 LINKED = re.compile(r"""(?:src|href)="([^"]+)"|url: '([^']+)'""")
 
 
+@pytest.mark.long
 async def test_the_authorization_server_does_what_its_description_says(
     start_system: Any, tmp_path: Path
 ) -> None:
@@ -62,6 +63,7 @@ async def test_the_admin_api_does_what_its_description_says(start_system: Any, t
     assert not {status for path in statuses.values() for status in path if status >= 500}
 
 
+@pytest.mark.long
 async def test_the_resource_server_does_what_its_description_says(start_system: Any, tmp_path: Path) -> None:
     """Schemathesis, told nothing but the URL and a token, finds no answer that is not described."""
     system: System = await start_system()

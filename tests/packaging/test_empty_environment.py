@@ -19,7 +19,7 @@ from packaging.requirements import Requirement
 import steelcut
 from tests.support.system import DOCUMENT, System
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input")
 # Of the lock: the versions, so that a release of today does not decide, and no hash, which we have none of.
