@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import resource
+import secrets
 import signal
 import socket
 import struct
@@ -28,12 +29,16 @@ from tests.support.waiting import until
 
 
 def free_ports() -> int:
-    """Return a port that is free, as the one after it is."""
+    """Return a port that is free, as the one after it is.
+
+    Below those that the system gives to whoever asks for any: until the service has these two, another test would be
+    given one of them now and then.
+    """
     for _ in range(100):
+        port = 20_000 + 2 * secrets.randbelow(6_000)
         with closing(socket.socket()) as one, closing(socket.socket()) as next_one:
-            one.bind(("127.0.0.1", 0))
-            port = int(one.getsockname()[1])
             try:
+                one.bind(("127.0.0.1", port))
                 next_one.bind(("127.0.0.1", port + 1))
             except OSError:
                 continue

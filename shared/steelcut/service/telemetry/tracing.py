@@ -23,8 +23,6 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from steelcut.service.refusal import Refusal
-
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
     from starlette.types import Scope
@@ -67,10 +65,7 @@ class RequestSpan:
                 "steelcut.trace_id": fields["trace_id"],
             },
         )
-        context = self._span.get_span_context()
-        # Not where OTEL_SDK_DISABLED says that there are no spans.
-        if context.is_valid:
-            fields["otel_trace_id"] = f"{context.trace_id:032x}"
+        fields["otel_trace_id"] = f"{self._span.get_span_context().trace_id:032x}"
         self._before = attach(set_span_in_context(self._span))
 
     def end(self, outcome: Outcome, fields: dict[str, Any]) -> None:
@@ -108,7 +103,7 @@ class _Provider(TracerProvider):
 def traced(service: str, log: Logger) -> Iterator[Begin]:
     """Give what begins a request's span, and send spans until the end of the block.
 
-    Those that are left then have ``LAST_SECONDS``. Raises ``Refusal`` when OpenTelemetry cannot use its variables.
+    Those that are left then have ``LAST_SECONDS``.
     """
     # A line for each batch that nobody takes, and none for each try.
     logging.getLogger("opentelemetry").setLevel(logging.ERROR)
@@ -116,12 +111,7 @@ def traced(service: str, log: Logger) -> Iterator[Begin]:
         resource=Resource.create({SERVICE_NAME: service, SERVICE_VERSION: version("steelcut")}),
         shutdown_on_exit=False,
     )
-    try:
-        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    except ValueError as fault:
-        raise Refusal(
-            f"Traces cannot be sent, look at the variables that begin with OTEL_: {fault}"
-        ) from None
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     statements = AsyncPGInstrumentor()  # type: ignore[no-untyped-call]
     statements.instrument(tracer_provider=provider)
     log.info("traces are sent")
