@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tools.programs import Program
 
 # What a server with a database leaves for later, as a batch of audit events, is done by then, and counted in its own
-# window.
+# turn.
 SETTLE_SECONDS: Final = 0.7
 
 

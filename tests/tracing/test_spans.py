@@ -213,11 +213,18 @@ async def test_no_value_comes_with_an_error(databases: Databases, monkeypatch: p
     assert b"hush" not in b"".join(collector.raw)
 
 
-async def test_variable_that_cannot_be_used_is_a_sentence(databases: Databases) -> None:
+@pytest.mark.parametrize(
+    "variable",
+    [("OTEL_BSP_MAX_QUEUE_SIZE", "0"), ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "many")],
+    ids=["sending", "spans"],
+)
+async def test_variable_that_cannot_be_used_is_a_sentence(
+    databases: Databases, variable: tuple[str, str]
+) -> None:
     """The service does not start with traces that nobody would get."""
     await seed(databases, "http://127.0.0.1:8001", MASTER_KEY)
     with pytest.raises(ExceptionGroup) as refused:
-        async with auth_replicas(databases, MASTER_KEY, 1, AUTH_TRACING="true", OTEL_BSP_MAX_QUEUE_SIZE="0"):
+        async with auth_replicas(databases, MASTER_KEY, 1, AUTH_TRACING="true", **dict([variable])):
             pass
     said = str(refused.value.exceptions[0])
     assert "Traces cannot be sent, look at the variables that begin with OTEL_" in said

@@ -37,7 +37,7 @@ def observed(
     """Serve the metrics of an application and send its traces while the block lasts, where that is wanted.
 
     The metrics of ``service`` are told by the function ``families`` of its module ``metrics``. Raises ``Refusal`` when
-    their port is taken, or the library of the traces is not there.
+    their port is taken, or the library of the traces is not there or cannot use its variables.
     """
     with ExitStack() as stack:
         if settings.metrics_port is not None:
@@ -50,7 +50,13 @@ def observed(
 
             stack.enter_context(exposition.exposed(settings, service, families, log))
         if settings.tracing:
-            watch.begin_span = stack.enter_context(_tracing().traced(service, log))
+            try:
+                watch.begin_span = stack.enter_context(_tracing().traced(service, log))
+            except ValueError as fault:
+                # Some of them are read when the library is imported, others when it begins.
+                raise Refusal(
+                    f"Traces cannot be sent, look at the variables that begin with OTEL_: {fault}"
+                ) from None
         yield
 
 

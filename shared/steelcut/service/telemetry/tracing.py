@@ -65,7 +65,10 @@ class RequestSpan:
                 "steelcut.trace_id": fields["trace_id"],
             },
         )
-        fields["otel_trace_id"] = f"{self._span.get_span_context().trace_id:032x}"
+        context = self._span.get_span_context()
+        # Not where OTEL_SDK_DISABLED says that there are no spans.
+        if context.is_valid:
+            fields["otel_trace_id"] = f"{context.trace_id:032x}"
         self._before = attach(set_span_in_context(self._span))
 
     def end(self, outcome: Outcome, fields: dict[str, Any]) -> None:
@@ -103,7 +106,7 @@ class _Provider(TracerProvider):
 def traced(service: str, log: Logger) -> Iterator[Begin]:
     """Give what begins a request's span, and send spans until the end of the block.
 
-    Those that are left then have ``LAST_SECONDS``.
+    Those that are left then have ``LAST_SECONDS``. Raises ``ValueError`` when OpenTelemetry cannot use its variables.
     """
     # A line for each batch that nobody takes, and none for each try.
     logging.getLogger("opentelemetry").setLevel(logging.ERROR)
