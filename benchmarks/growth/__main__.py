@@ -66,6 +66,7 @@ async def _measure(
 ) -> None:
     run.machine["postgresql"] = await as_owner(postgres.dsn(), lambda c: c.fetchval("SHOW server_version"))
     systems = [system async for system in _fill(postgres, run.sizes)]
+    await sizes.warm(postgres, systems)
     async with operations.serving(systems):
         async for timed in operations.measure(systems, options.turns):
             run.timed.append(timed)
@@ -119,7 +120,8 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as directory:
             # Under root the server runs as nobody, who must come in.
             Path(directory).chmod(0o755)
-            with EmbeddedPostgres(Path(directory) / "postgres") as postgres:
+            cache = {"shared_buffers": sizes.SHARED_BUFFERS}
+            with EmbeddedPostgres(Path(directory) / "postgres", settings=cache) as postgres:
                 asyncio.run(_measure(run, postgres, program, options))
     except (LoadError, NotToBeHadError, RuntimeError) as fault:
         _say(f"{fault}.")
