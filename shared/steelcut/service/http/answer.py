@@ -170,6 +170,7 @@ def _lines(status: int, headers: tuple[tuple[bytes, bytes], ...], size: int) -> 
     return b"".join(found) if fits else None  # type: ignore[arg-type] # there is no None among them
 
 
+@lru_cache(_HEADS_KEPT)
 def _line(name: bytes, value: bytes) -> bytes | None:
     """Return the line of a field, None if it cannot be written as it is."""
     if name == _POLICY[0] and value != _POLICY[1]:

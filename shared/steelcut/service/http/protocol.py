@@ -11,14 +11,17 @@ What this adds to it, in the order of the danger:
 - an answer that is given before the whole request was read gets to the caller: a socket that is closed with unread
   bytes resets the connection, and the answer is lost on the way (RFC 9112 §9.6).
 
-A request that comes whole and well costs a few comparisons more than it did: no object, no timer, no copy.
+A request that comes whole and well costs a few comparisons more than it did: no object, no timer, no copy. One that
+comes again on its connection, byte for byte, is not parsed again (ADR 0037): what the parser said of it then, it would
+say again. Everything else is done anew, who asks and what he may do above all.
 """
 
 from __future__ import annotations
 
 import asyncio
 import secrets
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import unquote
 
 import httptools
@@ -32,6 +35,7 @@ from steelcut.service.http.refused import MALFORMED, RefusedError, refusal_of
 from steelcut.service.telemetry.counting import REFUSED_FOR, Connections
 
 if TYPE_CHECKING:
+    from uvicorn._types import HTTPScope
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
     from steelcut.service.http.ending import Ending
@@ -39,12 +43,23 @@ if TYPE_CHECKING:
 HEAD_SECONDS: Final = 30.0
 # How long an unread rest is thrown away after the answer.
 LINGER_SECONDS: Final = 2.0
+# How large a request may be of which is kept what the parser said: for each connection, for as long as it is there.
+AGAIN_BYTES: Final = 4096
 
 _NO_TUNNEL: Final = "This is no proxy: there is nothing to connect to."
 _TOO_SLOW: Final = f"The head of the request did not come within {HEAD_SECONDS:g} seconds."
 _NO_CONTENT: Final = (
     f"There are more than {head.MAX_HEAD_BYTES} bytes between two pieces of the content, or after it."
 )
+
+
+class _Latest(NamedTuple):
+    """A request that came whole, in one piece, and whose connection stays: all that the parser said of it."""
+
+    data: bytes
+    scope: HTTPScope
+    fields: Sequence[tuple[bytes, bytes]]
+    content: bytes
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -58,6 +73,11 @@ class HttpProtocol(HttpToolsProtocol):
         # Bytes since there last was a whole head, a piece of content, or the end of a request.
         self._unbroken = 0
         self._hosts = 0
+        # Whether what comes next begins a request, and how many have begun in the piece that came last.
+        self._between = True
+        self._begun = 0
+        # What came last, if it may be repeated.
+        self._latest: _Latest | None = None
         self.url = b""
         # Whatever still comes is thrown away.
         self._ended = False
@@ -93,6 +113,11 @@ class HttpProtocol(HttpToolsProtocol):
         """Parse ``data`` and start what is complete."""
         if self._ended:
             return
+        latest = self._latest
+        if latest is not None and data == latest.data:
+            self._begin_again(latest)
+            return
+        between, self._begun = self._between, 0
         self._unbroken += len(data)
         try:
             try:
@@ -101,6 +126,7 @@ class HttpProtocol(HttpToolsProtocol):
                 self._feed_without_upgrade(data, upgrade)
             if self._unbroken:
                 self._bound_what_is_unfinished()
+            self._keep(data, whole=between and self._between and self._begun == 1)
         except RefusedError as refusal:
             self._refuse(refusal.status, refusal.sentence)
         except httptools.HttpParserError as error:
@@ -115,6 +141,8 @@ class HttpProtocol(HttpToolsProtocol):
         """Begin a request."""
         super().on_message_begin()
         self._hosts = 0
+        self._between = False
+        self._begun += 1
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a field of the head, and none of a trailer section."""
@@ -162,13 +190,12 @@ class HttpProtocol(HttpToolsProtocol):
         if self.parser.should_upgrade():
             return
         self._in_head = True
+        self._between = True
         self._unbroken = 0
         if self._linger_timer is not None:
             self._linger_timer.cancel()
             self._linger_timer = None
-        if not self.cycle.response_complete:
-            self.cycle.more_body = False
-            self.cycle.message_event.set()
+        self._end_content()
 
     def on_response_complete(self) -> None:
         """Go on with the next request, unless this was the last."""
@@ -227,6 +254,36 @@ class HttpProtocol(HttpToolsProtocol):
         scope["path"] = self.root_path + (unquote(text) if "%" in text else text)
         scope["raw_path"] = self.root_path.encode("ascii") + path
         scope["query_string"] = query
+        self._serve(stays=version != "1.0" and self.parser.should_keep_alive())
+
+    def _keep(self, data: bytes, *, whole: bool) -> None:
+        """Keep what the parser said of ``data``, if it may be said again of the same bytes.
+
+        The parser must have stood between two requests before them and after them, with one request in between.
+        Nothing of this request has been served yet: its scope is still as it was parsed.
+        """
+        self._latest = None
+        if whole and len(data) <= AGAIN_BYTES and self.cycle.keep_alive:
+            self._latest = _Latest(data, self.scope.copy(), tuple(self.headers), bytes(self.cycle.body))
+
+    def _begin_again(self, latest: _Latest) -> None:
+        """Serve a request that has come again."""
+        self.scope = scope = latest.scope.copy()
+        # As ever: what the application may change is its own.
+        self.headers = scope["headers"] = [*latest.fields]
+        scope["state"] = self.app_state.copy()
+        self._serve(stays=True)
+        self.cycle.body += latest.content
+        self._end_content()
+
+    def _end_content(self) -> None:
+        if not self.cycle.response_complete:
+            self.cycle.more_body = False
+            self.cycle.message_event.set()
+
+    def _serve(self, *, stays: bool) -> None:
+        """Start to serve the request of ``scope``; its connection ``stays`` if it is up to the caller."""
+        scope = self.scope
         crowded = self.limit_concurrency is not None and len(self.connections) > self.limit_concurrency
         if crowded:
             scope[OVERLOADED] = True  # type: ignore[typeddict-unknown-key] # between us and the application
@@ -234,8 +291,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._turn.take(scope, self.loop)
         before: RequestResponseCycle | None = self.cycle  # None before the first request
         last = crowded or (self._ending is not None and self._ending.is_told)
-        stays = version != "1.0" and not last and self.parser.should_keep_alive()
-        self.cycle = Cycle(self, self._common, keep_alive=stays)
+        self.cycle = Cycle(self, self._common, keep_alive=stays and not last)
         if before is None or before.response_complete:
             self._start_asgi_task(self.cycle, self.app)
         else:
