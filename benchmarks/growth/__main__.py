@@ -27,7 +27,7 @@ from tests.support.system import as_owner
 from tools.programs import NotToBeHadError, Program, find
 
 # Many and short: what disturbs lasts longer than a turn, and then it disturbs all sizes.
-TURNS: Final = 61
+TURNS: Final = 181
 QUICK_TURNS: Final = 3
 TOKENS: Final = 1_000_000
 QUICK_TOKENS: Final = 5_000
