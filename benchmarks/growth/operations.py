@@ -34,7 +34,7 @@ _STEP: Final = 7_368_787
 
 @dataclass(frozen=True)
 class Operation:
-    """Requests of a kind; ``count`` of them in a turn of each size, and ``before`` the first one up to as many as that."""
+    """Requests of a kind: ``count`` of them in a turn of each size, and up to ``before`` in front of the first one."""
 
     name: str
     requests: Callable[[Grown], Awaitable[Iterator[bytes]]]
