@@ -12,12 +12,16 @@ from typing import Final
 import asyncpg
 import orjson
 import pytest
+from pydantic import SecretStr
 
-from steelcut.service.database.connecting import connect
-from steelcut.service.database.hosts import connect_to_one, one_by_one
+from steelcut.service.database.connecting import connect, database_of
+from steelcut.service.database.hosts import connect_to_one
 from steelcut.service.database.listen import listening
+from steelcut.service.database.migrations import role_of
 from steelcut.service.database.postgres import Database
+from steelcut.service.database_urls import one_by_one
 from steelcut.service.refusal import Refusal
+from steelcut.service.settings import check_database_url
 from steelcut.service.telemetry.logs import make_logger
 from tests.support.databases import Databases, port_of, with_port
 from tests.support.replicas import auth_replicas
@@ -245,3 +249,16 @@ async def test_standby_is_preferred_wherever_it_stands(standby: int, databases: 
 def test_url_of_each_host(url: str, each: list[str]) -> None:
     """All else of the URL stays as it is."""
     assert one_by_one(url) == each
+
+
+def test_any_of_several_hosts_may_be_an_ipv6_address() -> None:
+    """Whichever it is, the URL is accepted and says of which database and role it is."""
+    url = "postgresql://role:secret@db.example.com,[::1]:5433/name"
+    assert check_database_url(SecretStr(url)).get_secret_value() == url
+    assert (database_of(url), role_of(url)) == ("name", ("role", "secret"))
+
+
+def test_port_of_any_of_several_hosts_is_looked_at() -> None:
+    """Not that of the first alone."""
+    with pytest.raises(ValueError, match="a port is no number"):
+        check_database_url(SecretStr("postgresql://role:secret@db.example.com,[::1]:0/name"))

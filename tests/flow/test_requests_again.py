@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -26,6 +27,11 @@ async def asked(wire: Wire, raw: bytes) -> Answer:
     answer = await wire.answer()
     assert answer is not None
     return answer
+
+
+def publishing(body: bytes) -> Callable[[Any], Awaitable[object]]:
+    """Return what publishes ``body`` as the document that is asked for."""
+    return lambda connection: documents.publish(connection, RESOURCE, "again", body)
 
 
 async def test_each_request_gets_a_token_until_its_client_is_disabled(system: System) -> None:
@@ -53,10 +59,7 @@ async def test_each_request_gets_the_document_as_it_is(system: System, auth: htt
     raw = head(f"GET /{RESOURCE}/again HTTP/1.1".encode(), HOST, bearer)
     async with Wire.open(system.resource_base) as wire:
         for body in (b'{"version": 1}', b'{"version": 2}'):
-            await as_owner(
-                system.databases.resource.owner,
-                lambda c, body=body: documents.publish(c, RESOURCE, "again", body),
-            )
+            await as_owner(system.databases.resource.owner, publishing(body))
             await system.heard()
             answers = [await asked(wire, raw) for _ in range(TIMES)]
             assert [(answer.status, answer.body) for answer in answers] == [(200, body)] * TIMES

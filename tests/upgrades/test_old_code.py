@@ -43,9 +43,9 @@ def code_before_the_last_migration(service: str, folder: Path) -> str:
     last = git("log", "-1", "--diff-filter=A", "--format=%H", "--", migrations)
     if not last:
         pytest.skip("the history does not reach back to a migration")
-    archive = folder / "old.tar"
+    archive = folder / "old.zip"
     git("archive", "--output", str(archive), f"{last}~1", *CODE)
-    shutil.unpack_archive(archive, folder / "old", filter="data")
+    shutil.unpack_archive(archive, folder / "old")
     return os.pathsep.join(str(folder / "old" / part) for part in CODE)
 
 

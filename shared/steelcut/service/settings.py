@@ -16,6 +16,8 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_va
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from steelcut.service.database_urls import one_by_one
+
 # Requests that may wait for one process.
 DEFAULT_WAITING = 250
 PLACEHOLDERS = ("change-me", "changeme", "change_me", "placeholder", "replace-me")
@@ -206,12 +208,12 @@ def check_database_url(url: SecretStr) -> SecretStr:
     """Refuse what is no PostgreSQL URL, without repeating it; who connects would find it out late, or in silence."""
     text = url.get_secret_value()
     try:
-        parts = urlsplit(text)
+        parts = urlsplit(one_by_one(text)[0])
     except ValueError:
         parts = urlsplit("")
     if parts.scheme not in {"postgresql", "postgres"} or not text.startswith(f"{parts.scheme}://"):
         raise ValueError("must look like postgresql://user:password@host:5432/database")
-    if not all(map(_has_a_port_or_none, parts.netloc.rpartition("@")[2].split(","))):
+    if not all(map(_has_a_port_or_none, one_by_one(text))):
         raise ValueError(
             "a port is no number from 1 to 65535, or a /, ? or # in the password is not written as %2F, %3F or %23"
         )
@@ -231,9 +233,9 @@ def _check_options(options: Mapping[str, list[str]]) -> None:
             raise ValueError(f"the file that {name} names is not there")
 
 
-def _has_a_port_or_none(host: str) -> bool:
+def _has_a_port_or_none(url: str) -> bool:
     try:
-        return urlsplit(f"//{host}").port != 0
+        return urlsplit(url).port != 0
     except ValueError:
         return False
 

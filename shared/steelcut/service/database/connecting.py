@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 import asyncpg
 
 from steelcut.service.database.hosts import connect_to_one
+from steelcut.service.database_urls import one_by_one
 from steelcut.service.refusal import Refusal
 
 CONNECT_SECONDS = 5.0
@@ -14,7 +15,7 @@ CONNECT_SECONDS = 5.0
 
 def database_of(url: str) -> str:
     """Return the database name in a database URL."""
-    return unquote(urlsplit(url).path.lstrip("/"))
+    return unquote(urlsplit(one_by_one(url)[0]).path.lstrip("/"))
 
 
 async def connect(url: str) -> asyncpg.Connection[asyncpg.Record]:
@@ -39,4 +40,4 @@ async def connect(url: str) -> asyncpg.Connection[asyncpg.Record]:
 
 def role_name(url: str) -> str:
     """Return the user name in a database URL, to be shown."""
-    return unquote(urlsplit(url).username or "(none)")
+    return unquote(urlsplit(one_by_one(url)[0]).username or "(none)")

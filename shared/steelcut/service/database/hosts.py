@@ -11,9 +11,11 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlencode
 
 import asyncpg
+
+from steelcut.service.database_urls import one_by_one
 
 if TYPE_CHECKING:
     _Connection = asyncpg.Connection[asyncpg.Record]
@@ -95,13 +97,6 @@ def _drop(attempt: asyncio.Task[_Connection]) -> None:
         attempt.result().terminate()
 
 
-def one_by_one(url: str) -> list[str]:
-    """Return the URL of each host of ``url``, in order."""
-    place = urlsplit(url).netloc
-    credentials, at, hosts = place.rpartition("@")
-    return [url.replace(f"//{place}", f"//{credentials}{at}{host}", 1) for host in hosts.split(",")]
-
-
 def _own_options(url: str) -> tuple[str, dict[str, Any]]:
     """Take from the query what is an argument of asyncpg's, which it would send to PostgreSQL as a setting.
 
@@ -117,4 +112,4 @@ def _own_options(url: str) -> tuple[str, dict[str, Any]]:
 
 
 def _kind_of(url: str) -> str | None:
-    return parse_qs(urlsplit(url).query).get("target_session_attrs", [None])[-1]
+    return parse_qs(url.partition("?")[2]).get("target_session_attrs", [None])[-1]

@@ -24,6 +24,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from steelcut.service.database.connecting import connect, database_of, role_name
+from steelcut.service.database_urls import one_by_one
 from steelcut.service.refusal import Refusal
 
 # Any constant does, as long as every process that migrates uses the same one.
@@ -130,7 +131,7 @@ def run_env() -> None:
 
 def role_of(url: str) -> tuple[str, str]:
     """Return the user name and password in a database URL."""
-    parts = urlsplit(url)
+    parts = urlsplit(one_by_one(url)[0])
     if not parts.username or parts.password is None:
         raise MigrationError("a database URL must carry a user and a password: postgresql://user:password@…")
     return unquote(parts.username), unquote(parts.password)
