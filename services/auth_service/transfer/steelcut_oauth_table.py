@@ -8,6 +8,7 @@ import asyncpg
 
 from auth_service.administration.errors import Invalid
 from auth_service.transfer.steelcut_oauth import Row
+from steelcut.service.database_urls import one_by_one
 
 _CONNECT_SECONDS = 10.0
 
@@ -35,7 +36,7 @@ async def rows(url: str, table: str) -> list[Row]:
             await connection.close()
     except (OSError, TimeoutError, asyncpg.PostgresConnectionError):
         raise Invalid(
-            f"The PostgreSQL of Steelcut-OAuth at {urlsplit(url).hostname} does not answer."
+            f"The PostgreSQL of Steelcut-OAuth at {urlsplit(one_by_one(url)[0]).hostname} does not answer."
         ) from None
     except asyncpg.InvalidAuthorizationSpecificationError:
         raise Invalid("The PostgreSQL of Steelcut-OAuth refuses this role or its password.") from None

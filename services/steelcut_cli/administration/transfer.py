@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from steelcut.service.database_urls import one_by_one
 from steelcut_cli import output
 from steelcut_cli.errors import Misuse, Refusal
 
@@ -265,7 +266,7 @@ def _source_url(option: str | None) -> str:
         return url.get_secret_value()
     try:
         check_database_url(SecretStr(option))
-        has_password = urlsplit(option).password is not None or "password=" in option
+        has_password = urlsplit(one_by_one(option)[0]).password is not None or "password=" in option
     except ValueError as error:
         raise Misuse(f"--database {error}") from None
     if has_password:
