@@ -43,7 +43,7 @@ class ReadyDocument:
 
     etag: str
     # As the header fields have it.
-    quoted_etag: str
+    quoted_etag: bytes
     body: bytes | None = field(repr=False)
     # Of 200, and of 304 (RFC 9110 §15.4.5).
     fields: Fields
@@ -52,8 +52,8 @@ class ReadyDocument:
     @classmethod
     def of(cls, document: queries.Document) -> ReadyDocument:
         """Make the answers of a document that was read."""
-        quoted_etag = f'"{document.etag}"'
-        unchanged = ((b"etag", quoted_etag.encode()), *_ALWAYS)
+        quoted_etag = b'"%s"' % document.etag.encode()
+        unchanged = ((b"etag", quoted_etag), *_ALWAYS)
         whole = (*unchanged, _CONTENT_TYPE, (b"content-length", b"%d" % document.size))
         return cls(document.etag, quoted_etag, document.body, whole, unchanged)
 

@@ -57,7 +57,7 @@ class DocumentRoute(BaseRoute):
         claims = await process.guard(resource).admit(values(scope, b"authorization"), _NEEDED)
         scope["log"]["client_id"] = claims.client_id
 
-        if_none_match = values(scope, b"if-none-match")
+        if_none_match = [value for name, value in scope["headers"] if name == b"if-none-match"]
         document = process.documents.ready(resource, key or OWN_DOCUMENT)
         # Most who send a tag send it as they were given it: then there is nothing to parse.
         unchanged = True
@@ -82,8 +82,9 @@ class DocumentRoute(BaseRoute):
         await send({"type": "http.response.body", "body": body})
 
 
-def entity_tags(if_none_match: Sequence[str]) -> list[str]:
+def entity_tags(if_none_match: Sequence[bytes]) -> list[str]:
     """Return the opaque tags of If-None-Match, without ``W/``, for the weak comparison (RFC 9110 §13.1.2)."""
-    if [value.strip() for value in if_none_match] == [ANY_TAG]:
+    lines = [line.decode("latin-1") for line in if_none_match]
+    if [line.strip() for line in lines] == [ANY_TAG]:
         return [ANY_TAG]
-    return [tag for value in if_none_match for tag in _ENTITY_TAG.findall(value) if tag != ANY_TAG]
+    return [tag for line in lines for tag in _ENTITY_TAG.findall(line) if tag != ANY_TAG]
