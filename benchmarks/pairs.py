@@ -8,6 +8,7 @@ each pair of windows.
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import statistics
 import time
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 # What a server with a database leaves for later, as a batch of audit events, is done by then, and counted in its own
 # turn.
 SETTLE_SECONDS: Final = 0.7
+# The standard error of a median, as a multiple of that of a mean, where what it is taken from is normally distributed.
+_OF_MEDIAN: Final = math.sqrt(math.pi / 2)
 
 
 @dataclass(frozen=True)
@@ -193,6 +196,13 @@ class Comparison:
     def ratio(self) -> float:
         """The median of the pairs."""
         return statistics.median(self.ratios)
+
+    @property
+    def give_or_take(self) -> float:
+        """How far the ratio may be from that of endless pairs, in 95 of 100 runs; infinite for a single pair."""
+        if len(self.ratios) < 2:
+            return math.inf
+        return 2 * _OF_MEDIAN * statistics.stdev(self.ratios) / math.sqrt(len(self.ratios))
 
     @property
     def cpu_ratio(self) -> float:

@@ -33,7 +33,10 @@ _PACKAGES: Final = (
 
 @dataclass(frozen=True)
 class Row:
-    """One figure; ``at_most`` or ``at_least`` is its target, where it has one."""
+    """One figure; ``at_most`` or ``at_least`` is its target, where it has one.
+
+    Of a figure that is known to within ``give_or_take``, a target is missed when no value within that meets it.
+    """
 
     subject: str
     figure: str
@@ -41,21 +44,23 @@ class Row:
     unit: str = ""
     at_most: float | None = None
     at_least: float | None = None
+    give_or_take: float = 0.0
 
     @property
     def missed(self) -> bool:
         """Whether it has a target and misses it."""
-        too_much = self.at_most is not None and self.value > self.at_most
-        return too_much or (self.at_least is not None and self.value < self.at_least)
+        too_much = self.at_most is not None and self.value - self.give_or_take > self.at_most
+        return too_much or (self.at_least is not None and self.value + self.give_or_take < self.at_least)
 
     @property
     def target(self) -> str:
         """The target in words."""
+        bounds = {"at most": self.at_most, "at least": self.at_least}
         met = "MISSED" if self.missed else "met"
-        if self.at_most is not None:
-            return f"at most {self.at_most:g} {self.unit}".rstrip() + f": {met}"
-        if self.at_least is not None:
-            return f"at least {self.at_least:g} {self.unit}".rstrip() + f": {met}"
+        for words, bound in bounds.items():
+            if bound is not None:
+                within = f", give or take {self.give_or_take:.2g}" if self.give_or_take else ""
+                return f"{words} {bound:g} {self.unit}".rstrip() + f"{within}: {met}"
         return ""
 
 

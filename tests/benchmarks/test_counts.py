@@ -83,8 +83,15 @@ def test_the_server_has_its_core_to_itself() -> None:
         (Row("", "", 0.8, "×", at_least=0.75), "at least 0.75 ×: met"),
         (Row("", "", 0.7, at_least=0.75), "at least 0.75: MISSED"),
         (Row("", "", 0.7), ""),
+        (Row("", "", 0.74, at_least=0.75, give_or_take=0.01), "at least 0.75, give or take 0.01: met"),
+        (Row("", "", 0.73, at_least=0.75, give_or_take=0.01), "at least 0.75, give or take 0.01: MISSED"),
+        (Row("", "", 3.1, "×", at_most=3.0, give_or_take=0.2), "at most 3 ×, give or take 0.2: met"),
+        (Row("", "", 3.3, "×", at_most=3.0, give_or_take=0.2), "at most 3 ×, give or take 0.2: MISSED"),
     ],
-    ids=["below-most", "above-most", "above-least", "below-least", "none"],
+    ids=[
+        *("below-most", "above-most", "above-least", "below-least", "none"),
+        *("within-least", "below-least-and-more", "within-most", "above-most-and-more"),
+    ],
 )
 def test_a_missed_target_is_said(row: Row, target: str) -> None:
     """In capitals, so that nobody overlooks it."""

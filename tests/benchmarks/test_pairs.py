@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -11,8 +12,9 @@ from pathlib import Path
 import orjson
 import pytest
 
-from benchmarks import wrk
+from benchmarks import throughput, wrk
 from benchmarks.pairs import (
+    SETTLE_SECONDS,
     Bench,
     Comparison,
     Plan,
@@ -24,6 +26,7 @@ from benchmarks.pairs import (
     measure_pairs,
 )
 from benchmarks.statements import Statements
+from benchmarks.throughput import MORE_PAIRS, Measured, Measurement
 from benchmarks.traffic import Traffic
 from benchmarks.wrk import LoadError
 from tests.benchmarks.conftest import RESULT
@@ -115,6 +118,51 @@ def test_the_ratio_is_the_median_of_the_pairs() -> None:
     comparison = Comparison(side(100, 300, 160), side(200, 400, 200))
     assert comparison.ratios == [0.5, 0.75, 0.8]
     assert comparison.ratio == 0.75
+
+
+def test_a_ratio_is_told_as_closely_as_its_pairs_agree() -> None:
+    """Twice the standard error of a median; one pair tells nothing of that."""
+    comparison = Comparison(side(98, 100, 102, 100), side(100, 100, 100, 100))
+    # The deviation is 0.0163, of the mean of four 0.0082, of their median a quarter more.
+    assert comparison.give_or_take == pytest.approx(0.0205, abs=0.0001)
+    assert Comparison(side(100), side(100)).give_or_take == math.inf
+
+
+@pytest.mark.parametrize(
+    ("ours", "missed"),
+    [
+        ([100, 101, 99, 100], []),
+        ([98, 101, 99, 98], []),
+        ([97, 96, 97, 96], ["share of other"]),
+        ([90, 110, 95, 105], ["told to within"]),
+        ([50, 70, 45, 65], ["share of other", "told to within"]),
+    ],
+    ids=["equal", "equal as far as can be told", "slower", "cannot be told", "slower by far"],
+)
+def test_who_ought_to_be_equal_is_no_slower(ours: list[float], missed: list[str]) -> None:
+    """Lower by more than the run can err is slower; a run that cannot tell it closely does not pass for that."""
+    sides = [side(*ours), replace(side(100, 100, 100, 100), name="other")]
+    measured = Measured("equals", Measurement(lambda _: (), (1.0,), no_slower=True), sides)
+    assert [row.figure for row in measured.rows() if row.missed] == missed
+    (ratio,) = measured.figures()["ratios"]
+    assert ratio["missed"] is bool(missed)
+    assert ratio["give_or_take"] == measured.comparisons[0].give_or_take
+
+
+def test_another_ratio_is_judged_as_it_is() -> None:
+    """A share that is to be reached has been reached or not."""
+    measured = Measured("share", Measurement(lambda _: (), (1.0,)), [side(99, 101, 99), side(100, 100, 100)])
+    assert [row.figure for row in measured.rows() if row.missed] == ["share of "]
+    (ratio,) = measured.figures()["ratios"]
+    assert (ratio["missed"], ratio["give_or_take"]) == (True, None)
+
+
+def test_who_ought_to_be_equal_is_measured_more_often() -> None:
+    """How long that takes is said as well."""
+    bench = Bench(Program(Path("wrk"), {}), None, PLAN)
+    equal, share = (throughput.duration(bench, [name]) for name in ("document-304", "document"))
+    warm_up = 2 * (PLAN.warm_up_seconds + SETTLE_SECONDS)
+    assert equal - warm_up == pytest.approx(MORE_PAIRS * (share - warm_up))
 
 
 def test_a_ratio_by_processor_time_is_that_of_the_requests() -> None:
