@@ -29,6 +29,7 @@ from steelcut.errors import TemporarilyUnavailable
 from steelcut.service.background import beside
 from steelcut.service.database.listen import listening
 from steelcut.service.database.postgres import Database
+from steelcut.service.database.schema import expected_schema
 from steelcut.service.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -175,18 +176,8 @@ def _keeping_up(process: Process) -> contextlib.AbstractAsyncContextManager[None
 
 
 async def _first_refresh(process: Process) -> None:
-    try:
+    with expected_schema("auth"):
         await process.refresh()
-    except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError, asyncpg.UndefinedFunctionError):
-        raise Refusal(
-            "The auth database has not the schema of this version: run `steelcut db upgrade`."
-        ) from None
-    except asyncpg.InsufficientPrivilegeError:
-        raise Refusal(
-            "The run-time role may not read the auth database: run `steelcut db upgrade`."
-        ) from None
-    except TemporarilyUnavailable:
-        raise Refusal("PostgreSQL went away during the start: start again when it is back.") from None
     if not process.key_ring.can_sign:
         process.log.warning("no signing key yet: run `steelcut keys create`")
 

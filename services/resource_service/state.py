@@ -20,6 +20,7 @@ from steelcut.guard import Guard
 from steelcut.jwks import KeySource
 from steelcut.service.database.listen import listening
 from steelcut.service.database.postgres import Database
+from steelcut.service.database.schema import expected_schema
 from steelcut.service.refusal import Refusal
 from steelcut.trust import TrustedIssuer
 
@@ -145,16 +146,6 @@ async def _check_rights(publisher: Database) -> None:
 
 
 async def _check_schema(database: Database) -> None:
-    try:
+    with expected_schema("resource"):
         async with database.connection() as connection:
             await queries.resource_exists(connection, "")
-    except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError):
-        raise Refusal(
-            "The resource database has not the schema of this version: run `steelcut db upgrade`."
-        ) from None
-    except asyncpg.InsufficientPrivilegeError:
-        raise Refusal(
-            "The run-time role may not read the resource database: run `steelcut db upgrade`."
-        ) from None
-    except TemporarilyUnavailable:
-        raise Refusal("PostgreSQL went away during the start: start again when it is back.") from None

@@ -106,14 +106,21 @@ async def test_refuses_to_run_as_the_owner(databases: Databases) -> None:
     assert "owner-password" not in output
 
 
-async def test_database_without_schema(databases: Databases) -> None:
-    """An empty database is told apart from a missing one, with what to do."""
+@pytest.mark.parametrize(
+    ("statement", "sentence"),
+    [
+        ("DROP TABLE signing_keys CASCADE", "has not the schema of this version"),
+        ("REVOKE ALL ON signing_keys FROM auth_runtime", "run-time role may not read the auth database"),
+    ],
+)
+async def test_database_without_schema(databases: Databases, statement: str, sentence: str) -> None:
+    """An empty database is told apart from a missing one and from a closed one, with what to do."""
     connection = await asyncpg.connect(databases.auth.owner)
-    await connection.execute("DROP TABLE signing_keys CASCADE")
+    await connection.execute(statement)
     await connection.close()
     code, output = await start(databases)
     assert code == 3
-    assert "run `steelcut db upgrade`" in output
+    assert f"{sentence}: run `steelcut db upgrade`" in output
     assert "Traceback" not in output
 
 
