@@ -88,13 +88,9 @@ def _row(event: TokenEvent, at: datetime) -> tuple[Any, ...]:
     )
 
 
-class _Use(NamedTuple):
-    """What a token was issued for, and by which secret."""
-
-    client_id: str
-    secret_id: str
-    resources: tuple[str, ...]
-    scopes: tuple[str, ...]
+# What a token was issued for, and by which secret: the ids of client and secret, resources and scopes. A bare tuple,
+# which is made for each token.
+_Use = tuple[str, str, tuple[str, ...], tuple[str, ...]]
 
 
 class AuditTrail:
@@ -136,7 +132,7 @@ class AuditTrail:
         self._waiting.append(_row(event, at))
         grant = event.grant
         if grant is not None:
-            use = _Use(event.client_id, event.secret_id, grant.resources, grant.scopes)
+            use = (event.client_id, event.secret_id, grant.resources, grant.scopes)
             self._used[use] = (at, event.address)
 
     @contextlib.asynccontextmanager
@@ -206,13 +202,13 @@ class AuditTrail:
     async def _note_usage(self, connection: Any, used: Mapping[_Use, tuple[datetime, str]]) -> None:
         secrets: dict[tuple[str, str], tuple[datetime, str]] = {}
         grants: dict[tuple[str, str, str], datetime] = {}
-        for use, (at, address) in used.items():
-            if self._is_news("secret", use.client_id, use.secret_id):
-                secrets[use.client_id, use.secret_id] = (at, address)
-            for resource in use.resources:
-                for scope in use.scopes:
-                    if self._is_news("grant", use.client_id, resource, scope):
-                        grants[use.client_id, resource, scope] = at
+        for (client_id, secret_id, resources, scopes), (at, address) in used.items():
+            if self._is_news("secret", client_id, secret_id):
+                secrets[client_id, secret_id] = (at, address)
+            for resource in resources:
+                for scope in scopes:
+                    if self._is_news("grant", client_id, resource, scope):
+                        grants[client_id, resource, scope] = at
         await queries.upsert_usage(connection, secrets, grants)
         self._noted.update(
             {("secret", *key): None for key in secrets} | {("grant", *key): None for key in grants}

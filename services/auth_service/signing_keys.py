@@ -12,7 +12,6 @@ from typing import Any, Literal, get_args
 import orjson
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -38,9 +37,18 @@ _P256_OCTETS = 32
 
 
 def _sign_es256(key: Any, signing_input: bytes) -> bytes:
-    """RFC 7518 §3.4: both numbers in full length, where ECDSA's own form has them as short as they are."""
-    r, s = decode_dss_signature(key.sign(signing_input, _ECDSA))
-    return r.to_bytes(_P256_OCTETS) + s.to_bytes(_P256_OCTETS)
+    return concatenated(key.sign(signing_input, _ECDSA))
+
+
+def concatenated(signature: bytes) -> bytes:
+    """Return an ECDSA signature by P-256 as RFC 7518 §3.4 has it: both numbers in full length, one behind the other.
+
+    ``signature`` is what OpenSSL made: a DER sequence of two integers (RFC 3279 §2.2.3), each as short as it is, and an
+    octet longer where its first bit is set. All of it is short enough for lengths of one octet.
+    """
+    end = 4 + signature[3]
+    r, s = signature[4:end], signature[end + 2 :]
+    return r[-_P256_OCTETS:].rjust(_P256_OCTETS, b"\0") + s[-_P256_OCTETS:].rjust(_P256_OCTETS, b"\0")
 
 
 _SIGNERS: Mapping[SigningAlgorithm, Callable[[Any, bytes], bytes]] = {

@@ -8,12 +8,17 @@ from typing import Any
 import httpx
 import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from joserfc import jws
 from joserfc.errors import SecurityWarning
 from joserfc.jwk import KeySet
 
+from auth_service.signing_keys import concatenated
 from tests.support.plain_http import http_client
 from tests.support.system import GRANT, System
+
+# As the halves of a signature: short ones, and those whose first bit is set or not.
+NUMBERS = [1, 0x7F, 0x80, 2**247 - 1, 2**247, 2**248, 2**255 - 1, 2**255, 2**256 - 1]
 
 
 @pytest.mark.parametrize("algorithm", ["ES256", "RS256", "EdDSA"])
@@ -56,3 +61,10 @@ async def test_claims_and_header(auth: httpx.AsyncClient, system: System) -> Non
     assert claims["exp"] == claims["iat"] + 3600
     other = jwt.decode(answers[1]["access_token"], options={"verify_signature": False})
     assert other["jti"] != claims["jti"]
+
+
+@pytest.mark.parametrize("r", NUMBERS)
+@pytest.mark.parametrize("s", NUMBERS)
+def test_both_numbers_of_a_signature_are_in_full_length(r: int, s: int) -> None:
+    """However short OpenSSL wrote them, or with an octet more for their sign (RFC 7518 §3.4)."""
+    assert concatenated(encode_dss_signature(r, s)) == r.to_bytes(32) + s.to_bytes(32)
