@@ -63,7 +63,7 @@ bench-peers: $(peers) ## the token endpoint beside other people's servers; ARGS=
 bench-growth: $(installed) ## whether anything slows down as rows grow, half an hour; ARGS=--quick two minutes
 	@$(bin)/python -m benchmarks.growth $(ARGS)
 
-bench: $(installed) ## the benchmarks, twenty minutes; ARGS=--quick two; ARGS='--only token,document --json FILE'
+bench: $(installed) ## the benchmarks, half an hour; ARGS=--quick two; ARGS='--only token,document --json FILE'
 	@$(bin)/python -m benchmarks $(ARGS)
 
 bench-page: $(documentable) ## put a recorded run into the manual: ARGS=benchmarks/results/FILE

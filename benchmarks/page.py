@@ -39,7 +39,7 @@ def section(result: Mapping[str, Any], name: str) -> str:
     said = (
         f"Of [{name}](../benchmarks/results/{name}): commit {machine['commit']}, {machine['cores']} cores of"
         f" {machine['processor']}, Python {machine['python']}, PostgreSQL {machine['postgresql']};"
-        f" {plan['pairs']} pairs of windows of {plan['seconds']} s, {plan['connections']} connections;"
+        f" {_pairs(result)} pairs of windows of {plan['seconds']} s, {plan['connections']} connections;"
         f" others kept {_strangers(result):.2f} cores busy.\n\n"
     )
     return said + _HEAD + "".join(_lines(measured) for measured in result["in_turns"].values())
@@ -60,6 +60,12 @@ def _lines(measured: Mapping[str, Any]) -> str:
     return lines
 
 
+def _pairs(result: Mapping[str, Any]) -> str:
+    """Return how many pairs there are of most, and of those whose target needs more."""
+    ratios = [ratio for measured in result["in_turns"].values() for ratio in measured["ratios"]]
+    return " or ".join(str(number) for number in sorted({len(ratio["pairs"]) for ratio in ratios}))
+
+
 def _strangers(result: Mapping[str, Any]) -> float:
     sides = [side for measured in result["in_turns"].values() for side in measured["sides"]]
     return float(statistics.median(side["strangers"] for side in sides))
@@ -69,7 +75,8 @@ def _target(ratio: Mapping[str, Any]) -> str:
     at_least = ratio["at_least"]
     if at_least is None:
         return ""
-    return f"≥ {at_least:.2f}" + ("" if ratio["median"] >= at_least else ", **missed**")
+    within = "" if ratio["give_or_take"] is None else f" ± {ratio['give_or_take']:.3f}"
+    return f"≥ {at_least:.2f}{within}" + (", **missed**" if ratio["missed"] else "")
 
 
 def replaced(page: str, text: str) -> str:

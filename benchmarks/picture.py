@@ -27,6 +27,8 @@ STYLES: Final[Mapping[str, Style]] = {
 _INCHES: Final = (9.0, 0.52)  # width, and height of each bar
 _DOTS_PER_INCH: Final = 120
 _EDGE_INCHES: Final = 1.2
+# What the numbers behind a bar take, on the axis.
+_NUMBERS: Final = 0.7
 
 
 def draw(result: Mapping[str, Any], kind: str, file: Path) -> None:
@@ -49,8 +51,7 @@ def draw(result: Mapping[str, Any], kind: str, file: Path) -> None:
     axes.set_facecolor(style.paper)
     for place, (ours, other, ratio) in enumerate(bars):
         median, lowest, highest = ratio["median"], min(ratio["pairs"]), max(ratio["pairs"])
-        missed = ratio["at_least"] is not None and median < ratio["at_least"]
-        axes.barh(place, median, height=0.6, color=style.missed if missed else style.bar)
+        axes.barh(place, median, height=0.6, color=style.missed if ratio["missed"] else style.bar)
         axes.plot([lowest, highest], [place, place], color=style.ink, linewidth=1)
         if ratio["at_least"] is not None:
             axes.plot([ratio["at_least"]] * 2, [place - 0.42, place + 0.42], color=style.ink, linewidth=2.5)
@@ -60,7 +61,8 @@ def draw(result: Mapping[str, Any], kind: str, file: Path) -> None:
         )
     names = [f"{ours['name']}\nbeside {other['name']}" for ours, other, _ in bars]
     axes.set_yticks(range(len(bars)), names, color=style.ink, fontsize=8)
-    axes.set_xlim(0, 1.7)
+    # Beside the longest there is room for its numbers.
+    axes.set_xlim(0, _NUMBERS + max(max(ratio["pairs"]) for _, _, ratio in bars))
     axes.invert_yaxis()
     axes.set_xlabel(
         "requests per second as a share of the other's; thick: a target, orange: missed",
