@@ -205,6 +205,13 @@ async def test_listener_that_cannot_use_its_url_says_so() -> None:
     assert "secret-word" not in log.text
 
 
+async def test_command_at_a_server_that_is_starting() -> None:
+    """It says that there is nothing to mend, only to wait."""
+    async with host("starting") as port:
+        with pytest.raises(Refusal, match="PostgreSQL is starting, stopping or recovering"):
+            await connect(f"postgresql://u:p@127.0.0.1:{port}/d")
+
+
 @pytest.mark.parametrize("attributes", ["any", "primary", "read-write", "prefer-standby"])
 async def test_primary_serves_who_does_not_insist_on_another(
     attributes: str, down: int, databases: Databases

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 import asyncpg
 import pytest
 
+from steelcut.service.database.hosts import NOT_THERE
 from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres
 from tests.faults.history import check_tokens, settled
 from tests.faults.nursery import Life, Nursery, service_environment
@@ -57,6 +58,8 @@ async def test_killed_postgres_loses_nothing_acknowledged(
                 # Stopped first, in name only: it lets go of the directory.
                 durable_postgres.stop()
                 durable_postgres.start()
+            # What is answered while it is away was done before it died.
+            await (await _connected(durable_postgres)).close()
             answered.clear()
         await asyncio.wait_for(answered.wait(), RECOVERY_SECONDS)
     lost = operators.of("unknown")
@@ -104,11 +107,12 @@ async def _kill(server: EmbeddedPostgres, *, whole: bool) -> None:
 
 
 async def _connected(server: EmbeddedPostgres) -> asyncpg.Connection[asyncpg.Record]:
-    """Connect when the server has recovered: a change that it acknowledged before is a sign of nothing."""
-    while True:
-        with contextlib.suppress(asyncpg.CannotConnectNowError, OSError):
-            return await asyncpg.connect(server.dsn())
-        await asyncio.sleep(POLL_SECONDS)
+    """Connect when the server has recovered."""
+    async with asyncio.timeout(RECOVERY_SECONDS):
+        while True:
+            with contextlib.suppress(*NOT_THERE):
+                return await asyncpg.connect(server.dsn())
+            await asyncio.sleep(POLL_SECONDS)
 
 
 def _is_closed(connection: asyncpg.Connection[asyncpg.Record]) -> Callable[[], Awaitable[bool]]:

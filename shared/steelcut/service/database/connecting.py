@@ -26,7 +26,14 @@ async def connect(url: str) -> asyncpg.Connection[asyncpg.Record]:
         raise Refusal(
             "No host in the database URL is what its target_session_attrs asks for: name the primary too."
         ) from None
-    except (OSError, TimeoutError):
+    except asyncpg.CannotConnectNowError:
+        raise Refusal("PostgreSQL is starting, stopping or recovering: try again in a moment.") from None
+    except asyncpg.TooManyConnectionsError:
+        raise Refusal(
+            f"PostgreSQL has no connection left for the role {role_name(url)}:"
+            " close some, or raise max_connections or the CONNECTION LIMIT of the role or database."
+        ) from None
+    except (OSError, TimeoutError, asyncpg.PostgresConnectionError):
         raise Refusal("PostgreSQL does not answer: check the host and port in the database URL.") from None
     except asyncpg.InvalidAuthorizationSpecificationError:
         raise Refusal(f"PostgreSQL refuses the role {role_name(url)} or its password.") from None

@@ -26,6 +26,7 @@ NOT_THERE: Final = (
     TimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
     asyncpg.TargetServerAttributeNotMatched,
 )
 # So long a host is waited for before the next one is asked, too.

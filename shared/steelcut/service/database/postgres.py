@@ -124,6 +124,11 @@ class Database:
                 f"No host in the database URL of the {application} was what its target_session_attrs asks for within"
                 f" {wait_seconds:g} seconds: name the primary too, or promote a standby."
             ) from None
+        except asyncpg.TooManyConnectionsError:
+            raise Refusal(
+                f"PostgreSQL had no connection left for the {application} within {wait_seconds:g} seconds: lower the"
+                " pool sizes, or raise max_connections or the CONNECTION LIMIT of the role or database."
+            ) from None
         except NOT_THERE:
             raise Refusal(
                 f"PostgreSQL did not answer within {wait_seconds:g} seconds: check that it runs and that the "
