@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,7 +22,8 @@ from steelcut.service.telemetry.counting import Durations
 
 if TYPE_CHECKING:
     from auth_service.grants import Grant
-    from steelcut.service.database.postgres import Database
+    from auth_service.queries.audit import Transaction
+    from steelcut.service.database.postgres import Connection, Database
     from steelcut.service.telemetry.logs import Logger
 
 # What a kill -9 may lose of issuance: at most this much, and the moment that the writing takes.
@@ -37,6 +38,8 @@ MAX_COPIED = 500
 # How long the end of the process waits for a database that is too slow or away, before a last try.
 LAST_SECONDS = 1.5
 LAST_PAUSE_SECONDS = 0.25
+# After so long PostgreSQL gives a batch up whose connection was lost: it would hold its locks for hours.
+IDLE_SECONDS = 5
 # A secret or scope in steady use is noted again after so long; its first use is noted with the next batch.
 USAGE_SECONDS = 60.0
 # Two of each client, and no more clients than the registry keeps by default.
@@ -91,6 +94,19 @@ def _row(event: TokenEvent, at: datetime) -> tuple[Any, ...]:
 # What a token was issued for, and by which secret: the ids of client and secret, resources and scopes. A bare tuple,
 # which is made for each token.
 _Use = tuple[str, str, tuple[str, ...], tuple[str, ...]]
+_Uses = dict[_Use, tuple[datetime, str]]
+
+
+class _Batch(NamedTuple):
+    """The first ``size`` of what waits, with the uses until then, in one transaction.
+
+    ``noted`` is what is noted of the uses.
+    """
+
+    size: int
+    used: _Uses
+    noted: frozenset[tuple[str, ...]]
+    transaction: Transaction
 
 
 class AuditTrail:
@@ -103,7 +119,9 @@ class AuditTrail:
         # As rows at once: they hold nothing that the garbage collector would have to follow, again and again.
         self._waiting: list[tuple[Any, ...]] = []
         # The latest use of each kind, from which address. Bounded as the events are.
-        self._used: dict[_Use, tuple[datetime, str]] = {}
+        self._used: _Uses = {}
+        # Sent, and nobody knows whether it is written: the database did not say so in time.
+        self._in_doubt: _Batch | None = None
         self._dropped = 0
         # Two flushes at once would write a batch twice, and then drop as many that nobody wrote.
         self._flushing = asyncio.Lock()
@@ -156,31 +174,56 @@ class AuditTrail:
     async def _flush(self) -> bool:
         # What comes meanwhile waits for the next time: a busy service would write without a pause, a few at once.
         left = len(self._waiting)
-        while left:
-            batch, began = self._waiting[: min(left, MAX_BATCH)], time.perf_counter()
+        while left > 0:
+            began = time.perf_counter()
             try:
-                async with self._database.connection() as connection, connection.transaction():
-                    used = dict(self._used)
-                    for start in range(0, len(batch), MAX_COPIED):
-                        await queries.copy_token_events(connection, batch[start : start + MAX_COPIED])
-                    await self._note_usage(connection, used)
+                batch = await self._doubtful() or await self._write(self._waiting[: min(left, MAX_BATCH)])
             except (TemporarilyUnavailable, asyncpg.PostgresError) as error:
                 self._log.warning(
                     "audit events wait", waiting=len(self._waiting), reason=type(error).__name__
                 )
                 return False
             # Only now: a flush that fails has lost nothing.
-            del self._waiting[: len(batch)]
-            self.written += len(batch)
+            del self._waiting[: batch.size]
+            self.written += batch.size
             self.write_seconds.add(time.perf_counter() - began)
-            self._used = {use: seen for use, seen in self._used.items() if used.get(use) != seen}
-            left -= len(batch)
+            self._used = {use: seen for use, seen in self._used.items() if batch.used.get(use) != seen}
+            self._noted.update(dict.fromkeys(batch.noted))
+            left -= batch.size
         if self._dropped:
             self._log.error(
                 "audit events were dropped: too many waited for the database", dropped=self._dropped
             )
             self._dropped = 0
         return True
+
+    async def _doubtful(self) -> _Batch | None:
+        """Return the batch whose end nobody knew, if it is written after all; None when it is to be written again.
+
+        Raises ``TemporarilyUnavailable`` while the database itself does not know.
+        """
+        batch = self._in_doubt
+        if batch is None:
+            return None
+        async with self._database.connection() as connection:
+            fate = await queries.fate_of(connection, batch.transaction)
+        if fate == "in progress":
+            raise TemporarilyUnavailable("database: a batch of audit events is being written")
+        self._in_doubt = None
+        return batch if fate == "committed" else None
+
+    async def _write(self, rows: Sequence[tuple[Any, ...]]) -> _Batch:
+        async with self._database.connection() as connection, connection.transaction():
+            transaction = await queries.begun(connection, IDLE_SECONDS)
+            used = dict(self._used)
+            for start in range(0, len(rows), MAX_COPIED):
+                await queries.copy_token_events(connection, rows[start : start + MAX_COPIED])
+            noted = await self._note_usage(connection, used)
+            batch = _Batch(len(rows), used, noted, transaction)
+            # The commit may take longer than is waited for, and be one all the same.
+            self._in_doubt = batch
+        self._in_doubt = None
+        return batch
 
     async def _write_on(self, ended: asyncio.Event) -> None:
         pause = FLUSH_SECONDS
@@ -199,7 +242,8 @@ class AuditTrail:
             return
         self._log.error("audit events are lost: the database did not take them", lost=len(self._waiting))
 
-    async def _note_usage(self, connection: Any, used: Mapping[_Use, tuple[datetime, str]]) -> None:
+    async def _note_usage(self, connection: Connection, used: _Uses) -> frozenset[tuple[str, ...]]:
+        """Note what is news, and return it."""
         secrets: dict[tuple[str, str], tuple[datetime, str]] = {}
         grants: dict[tuple[str, str, str], datetime] = {}
         for (client_id, secret_id, resources, scopes), (at, address) in used.items():
@@ -210,9 +254,7 @@ class AuditTrail:
                     if self._is_news("grant", client_id, resource, scope):
                         grants[client_id, resource, scope] = at
         await queries.upsert_usage(connection, secrets, grants)
-        self._noted.update(
-            {("secret", *key): None for key in secrets} | {("grant", *key): None for key in grants}
-        )
+        return frozenset([*(("secret", *key) for key in secrets), *(("grant", *key) for key in grants)])
 
     def _is_news(self, *key: str) -> bool:
         return key not in self._noted

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
@@ -60,6 +60,35 @@ TOKEN_EVENT_COLUMNS = (
 async def copy_token_events(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
     """Write many events of the token endpoint by one COPY; their columns are ``TOKEN_EVENT_COLUMNS``."""
     await connection.copy_records_to_table("audit_events", records=rows, columns=TOKEN_EVENT_COLUMNS)
+
+
+class Transaction(NamedTuple):
+    """A transaction, and when the server that ran it was started: after a failover its number may be another's."""
+
+    number: int
+    server: datetime
+
+
+async def begun(connection: Connection, idle_seconds: int) -> Transaction:
+    """Return the transaction that has begun, which ends by itself when it hears nothing for ``idle_seconds``."""
+    row = await connection.fetchrow(
+        "SELECT pg_current_xact_id()::text::bigint AS number, pg_postmaster_start_time() AS server,"
+        " set_config('idle_in_transaction_session_timeout', $1, true)",
+        f"{idle_seconds}s",
+    )
+    assert row is not None  # noqa: S101 - a SELECT without FROM is one row
+    return Transaction(row["number"], row["server"])
+
+
+async def fate_of(connection: Connection, transaction: Transaction) -> str:
+    """Return how ``transaction`` ended: "committed", "aborted", "in progress" or, on another server, "unknown"."""
+    # Asked on another server the number may be of the future, which is an error: so not before it is known.
+    fate: str | None = await connection.fetchval(
+        "SELECT CASE WHEN pg_postmaster_start_time() = $2 THEN pg_xact_status($1::text::xid8) END",
+        str(transaction.number),
+        transaction.server,
+    )
+    return fate or "unknown"
 
 
 async def upsert_usage(
