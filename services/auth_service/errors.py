@@ -170,6 +170,12 @@ class InvalidScope(OAuthError):
     )
 
 
+class TokenTooLong(InvalidScope):
+    """More scopes and resources than a token holds that a resource server would take."""
+
+    description = "The token would be too long for a resource server: ask for fewer scopes or resources."
+
+
 class InvalidTarget(OAuthError):
     """RFC 8707 §2: unknown or not granted."""
 

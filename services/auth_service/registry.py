@@ -81,7 +81,10 @@ class Registry:
         return self._clients.known(client_id)
 
     async def load_or_keep(self, known: Client) -> tuple[Client | None, bool]:
-        """Read a known client afresh, or go on with it, which is said, while the database is away or too slow."""
+        """Read a known client afresh, or go on with it, which is said, while the database is away or too slow.
+
+        Raises ``TemporarilyUnavailable`` when it was heard meanwhile that the client was changed.
+        """
         if not self._database.is_away():
             try:
                 async with asyncio.timeout(PATIENCE_SECONDS):
@@ -90,7 +93,10 @@ class Registry:
                 self._database.note_away()
             except TemporarilyUnavailable:
                 pass
-        return known, True
+        latest = self._clients.known(known.client_id)
+        if latest is None:
+            raise TemporarilyUnavailable("database: a client that was changed cannot be read")
+        return latest, True
 
     async def load(self, client_id: str) -> Client | None:
         """Read the client afresh by one query, None when there is none of that id.

@@ -17,7 +17,7 @@ from auth_service.audit import AuditTrail
 from auth_service.imported_secrets import DECOYS, ImportedSecrets
 from auth_service.key_ring import KeyRing
 from auth_service.key_rotation import KeyRotation
-from auth_service.limits.counters import Counters
+from auth_service.limits.counters import Counters, steady_clock
 from auth_service.limits.guesses import Guesses
 from auth_service.limits.quotas import Quota
 from auth_service.master_key import MasterKey
@@ -85,7 +85,8 @@ async def open_process(settings: AuthSettings, log: Logger) -> AsyncIterator[Pro
             stack.push_async_callback(admin_database.close)
         master_key = MasterKey.from_settings(settings)
         url = settings.limits_url
-        counters = Counters.by_url(url.get_secret_value() if url else None, time.time, log)
+        clock = steady_clock()
+        counters = Counters.by_url(url.get_secret_value() if url else None, clock, log)
         stack.push_async_callback(counters.close)
         process = Process(
             settings=settings,
@@ -105,8 +106,8 @@ async def open_process(settings: AuthSettings, log: Logger) -> AsyncIterator[Pro
             key_ring=KeyRing(master_key, settings.key_timing),
             audit=AuditTrail(database, log),
             tokens=TokenCounts(by_client=settings.metrics_by_client),
-            guesses=_guesses(settings, counters),
-            quota=_quota(settings, counters),
+            guesses=_guesses(settings, counters, clock),
+            quota=_quota(settings, counters, clock),
         )
         await _first_refresh(process)
         with contextlib.closing(process.imported_secrets):
@@ -120,7 +121,7 @@ async def open_process(settings: AuthSettings, log: Logger) -> AsyncIterator[Pro
                 yield process
 
 
-def _guesses(settings: AuthSettings, counters: Counters) -> Guesses | None:
+def _guesses(settings: AuthSettings, counters: Counters, clock: Callable[[], float]) -> Guesses | None:
     if not settings.failures_allowed:
         return None
     return Guesses(
@@ -130,14 +131,14 @@ def _guesses(settings: AuthSettings, counters: Counters) -> Guesses | None:
         longest_seconds=settings.failures_longest_wait_seconds,
         # The replicas count together by it, and have it in common.
         key=settings.master_key.get_secret_value().encode(),
-        clock=time.time,
+        clock=clock,
     )
 
 
-def _quota(settings: AuthSettings, counters: Counters) -> Quota | None:
+def _quota(settings: AuthSettings, counters: Counters, clock: Callable[[], float]) -> Quota | None:
     if settings.quota_tokens is None:
         return None
-    return Quota(counters, parse(settings.quota_tokens), settings.quota_mode, time.time)
+    return Quota(counters, parse(settings.quota_tokens), settings.quota_mode, clock)
 
 
 async def _administration(settings: AuthSettings) -> Database | None:

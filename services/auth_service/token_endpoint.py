@@ -15,10 +15,11 @@ import orjson
 from auth_service.access_tokens import AccessToken, sign
 from auth_service.audit import TokenEvent
 from auth_service.client_authentication import Caller, authenticate
-from auth_service.errors import ParametersInUri, QuotaExceeded
+from auth_service.errors import ParametersInUri, QuotaExceeded, TokenTooLong
 from auth_service.form import Form, read_form
 from auth_service.grants import Grant, grant_for
 from steelcut.errors import OAuthError
+from steelcut.jose import MAX_TOKEN_CHARACTERS
 from steelcut.service.http.headers import values
 
 if TYPE_CHECKING:
@@ -38,11 +39,10 @@ _HEADERS: Final = (
 async def token(scope: Scope, receive: Receive, send: Send) -> None:
     """Issue an access token to an authenticated client (RFC 6749 §4.4)."""
     process: Process = scope["app"].state.process
-    now = process.clock()
     try:
-        answer, fields = await _issue(scope, receive, process, now)
+        answer, fields = await _issue(scope, receive, process)
     except OAuthError as refusal:
-        process.audit.add(_refused(scope, refusal, now))
+        process.audit.add(_refused(scope, refusal, process.clock()))
         raise
     headers = [*_HEADERS, *fields, (b"content-length", b"%d" % len(answer))]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -50,7 +50,7 @@ async def token(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def _issue(
-    scope: Scope, receive: Receive, process: Process, now: float
+    scope: Scope, receive: Receive, process: Process
 ) -> tuple[bytes, Sequence[tuple[bytes, bytes]]]:
     _refuse_secret_in_uri(scope["query_string"])
     tokens, began = process.tokens, time.perf_counter()
@@ -58,13 +58,14 @@ async def _issue(
     read = time.perf_counter()
     authorization = values(scope, b"authorization")
     address, guesses = _address(scope), process.guesses
+    caller = Caller(guesses, address)
     authenticated = await authenticate(
-        process.registry, process.imported_secrets, Caller(guesses, address), authorization, form, now
+        process.registry, process.imported_secrets, caller, authorization, form, process.clock()
     )
     known = time.perf_counter()
     client, log = authenticated.client, scope["log"]
     if guesses is not None:
-        guesses.succeeded(client.client_id, address, now)
+        guesses.succeeded(client.client_id, address)
     log["client_id"] = client.client_id
     if authenticated.stale:
         log["stale"] = True
@@ -73,7 +74,11 @@ async def _issue(
     grant = grant_for(client, form, settings.token_lifetime_seconds)
     fields = () if process.quota is None else await _count(process, process.quota, log)
     granted = time.perf_counter()
+    # §5.1: from when the answer is made, not from when the request came.
+    now = process.clock()
     access_token = sign(grant, process.key_ring.active, issuer=settings.issuer, now=now)
+    if len(access_token.value) > MAX_TOKEN_CHARACTERS:
+        raise TokenTooLong
     tokens.took(began, read, known, granted, time.perf_counter())
     tokens.issued(grant, now)
     process.audit.add(

@@ -6,6 +6,8 @@ import binascii
 import json
 from typing import Any, Final, NoReturn
 
+# Beyond it nobody issues a token, and nobody reads one.
+MAX_TOKEN_CHARACTERS: Final = 8192
 _TO_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
 _TO_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 

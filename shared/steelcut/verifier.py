@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from steelcut.claims import Claims, numeric_date, read_claims, shown, text
 from steelcut.errors import InvalidToken
-from steelcut.jose import Malformed, decode_base64url, read_object
+from steelcut.jose import MAX_TOKEN_CHARACTERS, Malformed, decode_base64url, read_object
 from steelcut.jwk import MAX_KID_CHARACTERS
 from steelcut.jwks import KeySource
 from steelcut.steps import Steps, run, run_async
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from steelcut.exchange import Exchange
     from steelcut.jwk import VerificationKey
 
-MAX_TOKEN_CHARACTERS: Final = 8192
 DEFAULT_LEEWAY_SECONDS: Final = 30
 MAX_LEEWAY_SECONDS: Final = 60
 # Each changes what the rest of the token means, and none is understood here: critical extensions (RFC 7515

@@ -48,6 +48,21 @@ async def test_a_repeated_creation_gives_the_same_secret(api: httpx.AsyncClient,
     assert await count(api, "once") == 1
 
 
+async def test_deepest_content(api: httpx.AsyncClient, key: dict[str, str]) -> None:
+    """What is too deep is refused with a key as without one; as deep as may be it is answered again."""
+    metadata: dict[str, Any] = {}
+    for _ in range(31):
+        metadata = {"a": metadata}
+    deepest = client("deep") | {"metadata": metadata}
+    first, second = [await api.post("/clients", json=deepest, headers=key) for _ in range(2)]
+    assert (first.status_code, second.content) == (201, first.content)
+    for _ in range(221):
+        metadata = {"a": metadata}
+    for headers in ({}, {"Idempotency-Key": "deeper"}):
+        answer = await api.post("/clients", json=client("deeper") | {"metadata": metadata}, headers=headers)
+        assert kind(answer) == (422, "invalid")
+
+
 async def test_two_at_the_same_time_create_one(api: httpx.AsyncClient, key: dict[str, str]) -> None:
     """One waits for the other, and both have the same secret."""
     answers = await asyncio.gather(

@@ -35,6 +35,7 @@ class Callers:
     expired: Registered
     without_grant_type: Registered
     of_two_resources: Registered
+    of_many_scopes: Registered
 
 
 async def callers(system: System) -> Callers:
@@ -42,6 +43,11 @@ async def callers(system: System) -> Callers:
     await system.as_admin(
         lambda c: create_resource(c, Actor("test"), "spare", "https://x.example.com/spare", ["list"])
     )
+    long = [f"{number}-{'s' * 250}" for number in range(30)]
+    await system.as_admin(
+        lambda c: create_resource(c, Actor("test"), "long", "https://x.example.com/long", long)
+    )
+    many = await system.register("Many", grants={"long": long})
     disabled, expired, without = [await system.register(name) for name in ("Disabled", "Expired", "Without")]
     both = await system.register("Both", grants={RESOURCE: ["read"], "spare": ["list"]})
     changes = (
@@ -56,7 +62,7 @@ async def callers(system: System) -> Callers:
             await connection.execute(statement, client.client_id)
 
     await system.as_owner(change_them)
-    return Callers(system.client, disabled, expired, without, both)
+    return Callers(system.client, disabled, expired, without, both, many)
 
 
 def refusals(callers: Callers) -> dict[str, Refusal]:
@@ -142,6 +148,7 @@ def _not_granted(callers: Callers) -> dict[str, Refusal]:
         f"client {GAP} named no resource and has no default": asks(both, both.client_id),
         f"client {GAP} asked for a resource it may not call": asks(jane, jane.client_id, resource="spare"),
         "no scope is granted for every requested resource": asks(both, resource=[RESOURCE, "spare"]),
+        "TokenTooLong": asks(callers.of_many_scopes),
         "malformed scope": asks(jane, scope="read\x01"),
         "a scope that is unknown or not granted": asks(jane, scope="write"),
     }

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from auth_service.administration.audit_search import search_events
 from auth_service.administration.errors import Invalid
+from auth_service.administration.paging import cursor_of
 from auth_service.queries import audit_reading
 from auth_service.queries.audit_reading import EventFilter
 
@@ -86,11 +88,17 @@ async def test_pages_hold_each_event_once(administrator: Any, owner: Any) -> Non
     [
         (EventFilter(actor="a\x00b"), {}),
         (EventFilter(since=datetime(2031, 1, 1)), {}),  # noqa: DTZ001 - that is the mistake
+        (EventFilter(since=datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14)))), {}),
         (EventFilter(), {"limit": 0}),
         (EventFilter(), {"limit": 1001}),
         (EventFilter(), {"cursor": "nonsense"}),
         (EventFilter(), {"cursor": "WyIyMDMxIiwiMSJd"}),
         (EventFilter(), {"cursor": "WyJub3ciLCJ4Il0"}),
+        # Moments that are none in UTC.
+        *(
+            (EventFilter(), {"cursor": cursor_of([at, str(UUID(int=0))])})
+            for at in ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00")
+        ),
     ],
 )
 async def test_what_cannot_be_meant_is_refused(

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from auth_service.administration.resources import create_resource
+from steelcut.jose import MAX_TOKEN_CHARACTERS
 from tests.support.databases import Templates
 from tests.support.plain_http import http_client
 from tests.support.system import ACTOR, GRANT, RESOURCE, Registered, System, running_system
@@ -44,6 +45,19 @@ async def test_scope_defaults_to_all_that_is_granted(shop: System) -> None:
     _, answer = await ask(shop, client)
     assert answer["scope"] == "read write"
     assert answer["claims"]["scope"] == "read write"
+
+
+async def test_token_that_no_resource_server_would_take(shop: System) -> None:
+    """All scopes of a client may be too many for one token; fewer of them are not."""
+    long = [f"{number}-{'s' * 250}" for number in range(30)]
+    await shop.as_admin(lambda c: create_resource(c, ACTOR, "long", "https://long.example.com", long))
+    client = await shop.register("Many", grants={"long": long})
+    status, answer = await ask(shop, client)
+    assert (status, answer["error"]) == (400, "invalid_scope")
+    assert "ask for fewer scopes" in answer["error_description"]
+    status, answer = await ask(shop, client, scope=" ".join(long[:20]))
+    assert status == 200
+    assert len(answer["access_token"]) <= MAX_TOKEN_CHARACTERS
 
 
 async def test_scope_can_be_narrowed(shop: System) -> None:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 
+from steelcut.jose import decode_base64url
+from tests.auth.hostile_requests import BASIC, FORM, FORM_TYPE, Hostile
 from tests.support.plain_http import http_client
 from tests.support.system import GRANT, RESOURCE, System
+from tests.support.wire import Wire
 
 
 async def test_client_gets_a_token(auth: httpx.AsyncClient, system: System) -> None:
@@ -21,6 +25,25 @@ async def test_client_gets_a_token(auth: httpx.AsyncClient, system: System) -> N
     assert answer["expires_in"] == 3600
     assert answer["scope"] == "read"
     assert answer["access_token"].count(".") == 2
+
+
+async def test_lifetime_begins_with_the_answer(start_system: Any) -> None:
+    """§5.1: what was waited for, as the rest of the form, is no part of it."""
+    system: System = await start_system()
+    process = system.auth_process
+    head = Hostile(headers=(FORM_TYPE, BASIC, b"Content-Length: %d" % len(FORM), b"Expect: 100-continue"))
+    async with Wire.open(system.issuer) as wire:
+        await wire.send(head.sent_by(system.client).removesuffix(FORM))
+        assert await wire.interim() == 100
+        # The request is being served.
+        answered_at = process.clock() + 9
+        process.clock = lambda: answered_at
+        await wire.send(FORM)
+        answer = await wire.answer()
+    assert answer is not None
+    content = orjson.loads(answer.body)
+    claims = orjson.loads(decode_base64url(content["access_token"].split(".")[1].encode()))
+    assert claims["exp"] == int(answered_at) + content["expires_in"]
 
 
 async def test_no_refresh_token(auth: httpx.AsyncClient, system: System) -> None:

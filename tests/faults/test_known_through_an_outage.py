@@ -9,6 +9,7 @@ import signal
 from collections.abc import Iterator
 from typing import Any
 
+import asyncpg
 import pytest
 
 from auth_service.administration.clients import disable_client
@@ -84,6 +85,32 @@ async def test_what_is_known_to_have_changed_is_not_served(
         await system.heard()
         async with outage(postgres, system.databases.auth.owner):
             assert (await callers.token()).status_code == 503
+        assert (await callers.token()).status_code == 401
+
+
+async def test_what_changes_while_it_is_read_is_not_served(start_system: Any) -> None:
+    """The database is too slow to say that the client is disabled, but it has said that the client was changed."""
+    system: System = await start_system(**YOUNG)
+    client_id, registry = system.client.client_id, system.auth_process.registry
+
+    async def reading() -> bool:
+        return registry.waiting > 0
+
+    async def forgotten() -> bool:
+        return registry.known(client_id) is None
+
+    async with known(system) as callers:
+        owner = await asyncpg.connect(system.databases.auth.owner)
+        try:
+            async with owner.transaction():
+                await owner.execute("LOCK TABLE client_secrets")
+                asked = asyncio.create_task(callers.token())
+                await until(reading, 1)
+                await system.as_owner(lambda c: c.execute("UPDATE clients SET enabled = false"))
+                await until(forgotten, 1)
+                assert (await asked).status_code == 503
+        finally:
+            await owner.close()
         assert (await callers.token()).status_code == 401
 
 

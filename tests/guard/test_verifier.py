@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from steelcut.errors import InvalidToken, TemporarilyUnavailable
+from steelcut.jose import MAX_TOKEN_CHARACTERS
 from steelcut.jwk import VerificationKey, read_key
 from steelcut.jwks import KeysUnavailable
 from steelcut.steps import Steps
 from steelcut.trust import TrustedIssuer
-from steelcut.verifier import MAX_TOKEN_CHARACTERS, Verifier
+from steelcut.verifier import Verifier
 from tests.support.tokens import IssuerKey, good_claims
 
 ISSUER = "https://issuer.example"

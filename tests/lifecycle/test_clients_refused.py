@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import asyncpg
@@ -24,6 +24,10 @@ Work = Callable[[Any], Awaitable[Any]]
 NESTED: Any = {}
 for _ in range(300):
     NESTED = {"a": NESTED}
+DEEP: Any = {}
+for _ in range(31):
+    DEEP = {"a": DEEP}
+END_OF_TIME = datetime(9999, 12, 31, 23, tzinfo=timezone(timedelta(hours=-14)))
 
 REFUSALS: list[tuple[str, Work, type[AdministrationError], str]] = [
     (
@@ -56,10 +60,22 @@ REFUSALS: list[tuple[str, Work, type[AdministrationError], str]] = [
         "Metadata is a JSON object",
     ),
     (
-        "metadata too deep",
+        "metadata deeper than JSON goes",
         lambda c: clients.update_client(c, ACTOR, "jane", {"metadata": NESTED}),
         Invalid,
         "Metadata is a JSON object",
+    ),
+    (
+        "metadata too deep",
+        lambda c: clients.update_client(c, ACTOR, "jane", {"metadata": {"a": [[{}] * 2] * 2, "b": DEEP}}),
+        Invalid,
+        "at most 32 levels",
+    ),
+    (
+        "end that is none in UTC",
+        lambda c: clients.update_client(c, ACTOR, "jane", {"expires_at": END_OF_TIME}),
+        Invalid,
+        "in the years 1 to 9999",
     ),
     (
         "large metadata",

@@ -24,14 +24,17 @@ def start_limited(templates: Templates) -> Start:
 
     @asynccontextmanager
     async def start(**options: Any) -> AsyncIterator[Limited]:
-        clock = Clock()
+        wall, clock = Clock(), Clock()
         settings = {"failures_allowed": ALLOWED, "trusted_proxies": PROXY, **options}
-        by_hand = SimpleNamespace(time=clock, monotonic=time.monotonic)
-        # The limits get the clock of the process when it is made.
-        with mock.patch.object(state, "time", by_hand):
+        by_hand = SimpleNamespace(time=wall, monotonic=time.monotonic)
+        # The limits get their clock when the process is made.
+        with (
+            mock.patch.object(state, "time", by_hand),
+            mock.patch.object(state, "steady_clock", return_value=clock),
+        ):
             async with running_system(await templates.clone(), **settings) as system, http_client() as http:
                 await system.heard()
-                yield Limited(system, clock, http)
+                yield Limited(system, wall, clock, http)
 
     return start
 

@@ -1,4 +1,4 @@
-"""A system with limits, and a clock that stands still until a test sets it."""
+"""A system with limits, and clocks that stand still until a test sets them."""
 
 from __future__ import annotations
 
@@ -34,6 +34,8 @@ class Limited:
     """The system, its time, and who asks it."""
 
     system: System
+    # The one of the machine, and the one of the limits.
+    wall: Clock
     clock: Clock
     http: httpx.AsyncClient
 

@@ -125,3 +125,13 @@ async def test_ipv4_callers_are_apart_on_a_socket_of_both_families(start_limited
         assert await guesses.admit("somebody", "::ffff:192.0.2.2") == 0
         with pytest.raises(TooManyFailures):
             await guesses.admit("somebody", "192.0.2.1")
+
+
+async def test_clock_of_the_machine_that_is_set(limited: Limited) -> None:
+    """Nobody waits for the hour by which it was set back."""
+    await limited.flood("nobody", ALLOWED)
+    limited.wall.now -= 3600
+    refused = await limited.guess("nobody")
+    assert refused.status_code == 429
+    limited.clock.now += int(refused.headers["retry-after"])
+    assert (await limited.guess("nobody")).status_code == 401

@@ -16,11 +16,11 @@ from tests.support.system import RESOURCE
 async def test_early_tokens_are_counted(limited: Limited) -> None:
     """Three tokens at once are two too many; one after half of its life is none."""
     jane, joe = limited.system.client, await limited.system.register("Joe")
-    limited.clock.now -= 3000
+    limited.wall.now -= 3000
     await limited.ask(joe)
     for _ in range(3):
         await limited.ask(jane)
-    limited.clock.now += 2000
+    limited.wall.now += 2000
     await limited.ask(joe)
     assert await limited.system.auth_process.audit.flush()
 

@@ -73,8 +73,10 @@ def _key(request: Request) -> str | None:
 
 def _hash(request: Request, body: BaseModel | None) -> bytes:
     content = body.model_dump(mode="json") if body is not None else None
-    what = [request.method, request.scope["path"], request.scope["query_string"].decode("latin-1"), content]
-    return hashlib.sha256(orjson.dumps(what, option=orjson.OPT_SORT_KEYS)).digest()
+    where = [request.method, request.scope["path"], request.scope["query_string"].decode("latin-1")]
+    # One list, put together by hand: around a content as deep as orjson goes it could not.
+    what = orjson.dumps(where)[:-1] + b"," + orjson.dumps(content, option=orjson.OPT_SORT_KEYS) + b"]"
+    return hashlib.sha256(what).digest()
 
 
 def _repeated(call: Call, key: str, stored: StoredAnswer, request_hash: bytes) -> Reply:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from auth_service.administration.errors import Invalid
+from auth_service.administration.limits import check_moment
 from auth_service.administration.paging import DEFAULT_PAGE, Page, check_page_size, key_of, page_of
 from auth_service.queries import audit_reading as queries
 from auth_service.queries.audit_reading import EventFilter
@@ -77,16 +78,15 @@ def _check(wanted: EventFilter) -> None:
         if "\x00" in (getattr(wanted, name) or ""):
             raise Invalid("No event holds a NUL character.")
     for moment in (wanted.since, wanted.until):
-        if moment is not None and moment.tzinfo is None:
-            raise Invalid("Give the moment with its offset from UTC, as 2031-12-31T12:00:00Z.")
+        if moment is not None:
+            check_moment(moment, "The moment")
 
 
 def _place_of(cursor: str) -> tuple[datetime, UUID]:
     at, event_id = key_of(cursor, 2)
     try:
         place = datetime.fromisoformat(at), UUID(event_id)
-    except ValueError:
-        place = None
-    if place is None or place[0].tzinfo is None:
-        raise Invalid("This cursor is of no list: take it from the page before.")
+        check_moment(place[0], "The moment")
+    except (ValueError, Invalid):
+        raise Invalid("This cursor is of no list: take it from the page before.") from None
     return place

@@ -15,6 +15,8 @@ MAX_LIFETIME_SECONDS = 86_400
 MAX_SCOPE_CHARACTERS = 255
 MAX_NAME_CHARACTERS = 200
 MAX_METADATA_BYTES = 8192
+# Each level is one more of what wraps it: a list of clients, an event with before and after, an answer that is kept.
+MAX_METADATA_LEVELS = 32
 
 
 def checked_scopes(scopes: Sequence[str]) -> list[str]:
@@ -52,10 +54,20 @@ def check_expiry(expires_at: datetime | None, what: str) -> None:
     """Refuse an end that is past already; ``what`` begins the sentence. Raises ``Invalid``."""
     if expires_at is None:
         return
-    if expires_at.tzinfo is None:
-        raise Invalid(f"{what} needs a time zone, as in 2031-12-31T12:00:00Z.")
+    check_moment(expires_at, what)
     if expires_at <= datetime.now(UTC):
         raise Invalid(f"{what} must lie in the future.")
+
+
+def check_moment(moment: datetime, what: str) -> None:
+    """Refuse a moment without its offset, or that is none in UTC; ``what`` begins the sentence. Raises ``Invalid``."""
+    if moment.tzinfo is None:
+        raise Invalid(f"{what} needs a time zone, as in 2031-12-31T12:00:00Z.")
+    try:
+        moment.astimezone(UTC)
+    except OverflowError:
+        # The years 1 and 9999 have such moments.
+        raise Invalid(f"{what} must lie in the years 1 to 9999 of UTC.") from None
 
 
 def check_metadata(metadata: object) -> None:
@@ -68,6 +80,8 @@ def check_metadata(metadata: object) -> None:
         raise Invalid("Metadata is a JSON object.")
     if size > MAX_METADATA_BYTES:
         raise Invalid(f"Metadata is at most {MAX_METADATA_BYTES} bytes of JSON.")
+    if _levels(metadata) > MAX_METADATA_LEVELS:
+        raise Invalid(f"Metadata has at most {MAX_METADATA_LEVELS} levels of objects and lists.")
     if _holds_nul(metadata):
         raise Invalid("Metadata holds no NUL character.")
 
@@ -78,6 +92,14 @@ def check_version(current: int, expected: int | None) -> None:
         raise PreconditionFailed(
             f"It was changed meanwhile: this is version {current}, not {expected}. Read it again, then decide."
         )
+
+
+def _levels(value: Any) -> int:
+    if isinstance(value, Mapping):
+        value = value.values()
+    elif not isinstance(value, list | tuple):
+        return 0
+    return 1 + max(map(_levels, value), default=0)
 
 
 def _holds_nul(value: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
@@ -23,6 +24,12 @@ MAX_KEYS: Final = 200_000
 T = TypeVar("T")
 
 
+def steady_clock() -> Callable[[], float]:
+    """Return a clock of Unix time, in seconds, that goes on evenly when the one of the machine is set."""
+    offset = time.time() - time.monotonic()
+    return lambda: offset + time.monotonic()
+
+
 class _Count(NamedTuple):
     number: int
     ends: float
@@ -37,7 +44,7 @@ class BoundedStorage(Storage):
     STORAGE_SCHEME = None
 
     def __init__(self, clock: Callable[[], float], size: int = MAX_KEYS) -> None:
-        """Count by ``clock``, which gives Unix time in seconds."""
+        """Count by ``clock``, which gives seconds: Unix time that nobody sets, as ``steady_clock`` gives it."""
         super().__init__()
         self._clock = clock
         self._size = size

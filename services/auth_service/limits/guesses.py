@@ -61,12 +61,12 @@ class Guesses:
         # Bounded by BUCKETS.
         self._looked: dict[str, float] = {}
 
-    def succeeded(self, client_id: str, address: str, now: float) -> None:
+    def succeeded(self, client_id: str, address: str) -> None:
         """Remember that the client proved itself from there: no await, and one entry of a dict."""
         seen = self._seen
         if len(seen) >= MAX_SEEN:
             del seen[next(iter(seen))]
-        seen[client_id, address] = now
+        seen[client_id, address] = self._clock()
 
     async def admit(self, client_id: str, address: str) -> int:
         """Return 0, or for how long, in seconds, a failure of this request is to wait.
@@ -100,7 +100,8 @@ class Guesses:
             if await storage.incr(turn, self._delay(number, limit)) > 1:
                 ends = await storage.get_expiry(turn)
                 wait = max(wait, math.ceil(ends - self._clock()), 1)
-        return wait
+        # Redis tells the end by the clock of the machine, which may have been set.
+        return min(wait, self._longest_seconds)
 
     async def _count(self, storage: Storage, limits: tuple[_Limit, ...]) -> None:
         for limit in limits:

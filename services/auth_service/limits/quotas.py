@@ -45,7 +45,8 @@ class Quota:
         over = number > self._item.amount
         if self._mode == "observe":
             return over, {}
-        wait = max(math.ceil(ends - self._clock()), 1)
+        # Redis tells the end by the clock of the machine, which may have been set.
+        wait = min(max(math.ceil(ends - self._clock()), 1), self._item.get_expiry())
         left = max(self._item.amount - number, 0)
         fields = {"RateLimit-Policy": self._policy, "RateLimit": f'"tokens";r={left};t={wait}'}
         if over:

@@ -7,7 +7,7 @@ from string import ascii_letters, digits
 from typing import Final
 
 from steelcut.errors import BearerError, MalformedAuthorization, NoCredentials
-from steelcut.verifier import MAX_TOKEN_CHARACTERS
+from steelcut.jose import MAX_TOKEN_CHARACTERS
 
 SCHEME: Final = "bearer"
 # RFC 6750 §2.1, b64token, before the equals signs at its end.
