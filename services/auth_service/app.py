@@ -95,4 +95,4 @@ async def _database(app: FastAPI) -> str | None:
 
 async def _signing_key(app: FastAPI) -> str | None:
     process: Process = app.state.process
-    return None if process.key_ring.can_sign else "no key signs yet: run `steelcut keys create`"
+    return process.key_ring.fault

@@ -30,12 +30,13 @@ Action = Literal["create", "promote", "retire"]
 class KeyTiming:
     """How long what was decided earlier goes on having effect, in seconds, by the settings of one process.
 
-    ``refresh_seconds`` is how long a replica that hears of nothing goes on with the keys it knows.
+    ``refresh_seconds`` is how long a replica goes on with the keys that it knows, where it hears of nothing and cannot
+    read them again.
     """
 
     token_lifetime_seconds: float = 3600
     jwks_max_age_seconds: float = 300
-    refresh_seconds: float = 5
+    refresh_seconds: float = 70
 
 
 @dataclass(frozen=True, slots=True)

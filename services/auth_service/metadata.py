@@ -7,7 +7,7 @@ from urllib.parse import urljoin
 
 from auth_service.errors import UnsupportedResponseType
 from auth_service.grants import SUPPORTED_GRANT_TYPES
-from steelcut.service.http.asgi import JSONBytes
+from steelcut.service.http.asgi import NO_STORE, JSONBytes
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -27,7 +27,9 @@ async def authorization_server_metadata(request: Request) -> Response:
 async def jwks(request: Request) -> Response:
     """RFC 7517 §5; ``max-age`` is how long a key is published before it may sign."""
     process: Process = request.app.state.process
-    return JSONBytes(process.key_ring.jwks, headers=_cacheable(process))
+    # A set that was read too long ago is better than none, for a verifier that asks now: no rotation waits for it.
+    headers = NO_STORE if process.key_ring.is_old else _cacheable(process)
+    return JSONBytes(process.key_ring.jwks, headers=headers)
 
 
 async def authorize(_: Request) -> Response:

@@ -27,6 +27,8 @@ from steelcut.service.settings import (
 )
 
 MASTER_KEY_BYTES = 32
+# What it takes to read the keys again.
+REFRESHING_SECONDS = 5.0
 
 
 def _check_master_key(value: SecretStr) -> SecretStr:
@@ -94,12 +96,17 @@ class TimingSettings(ServiceSettings):
         return max(self.cache_max_age_seconds, 1.0)
 
     @property
+    def keys_known_seconds(self) -> float:
+        """How long a process goes on with the keys that it has read, in seconds: while the database is away, too."""
+        return self.refresh_seconds + self.stale_seconds + REFRESHING_SECONDS
+
+    @property
     def key_timing(self) -> KeyTiming:
         """What decides when a key may be promoted or retired."""
         return KeyTiming(
             token_lifetime_seconds=self.token_lifetime_seconds,
             jwks_max_age_seconds=self.jwks_max_age_seconds,
-            refresh_seconds=self.refresh_seconds,
+            refresh_seconds=self.keys_known_seconds,
         )
 
 

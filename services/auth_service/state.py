@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from auth_service.settings import AuthSettings
     from steelcut.service.telemetry.logs import Logger
 
+# When the keys are read again that could not be read.
+AGAIN_SECONDS = 5.0
+
 
 @dataclass(slots=True)
 class Process:
@@ -64,9 +67,10 @@ class Process:
     async def refresh(self) -> None:
         """Read again what is published: the keys and the scopes."""
         async with self.database.connection() as connection:
-            await self.key_ring.refresh(connection)
             self.scopes = await queries.scopes(connection)
             self.imported_secrets.use_decoys(await queries.imported_hashes(connection, DECOYS))
+            # Last: it may complain of one key when it has taken the others.
+            await self.key_ring.refresh(connection)
 
 
 @contextlib.asynccontextmanager
@@ -103,7 +107,7 @@ async def open_process(settings: AuthSettings, log: Logger) -> AsyncIterator[Pro
             ),
             imported_secrets=ImportedSecrets.by_settings(settings, time.monotonic),
             master_key=master_key,
-            key_ring=KeyRing(master_key, settings.key_timing),
+            key_ring=KeyRing(master_key, settings.key_timing, time.monotonic),
             audit=AuditTrail(database, log),
             tokens=TokenCounts(by_client=settings.metrics_by_client),
             guesses=_guesses(settings, counters, clock),
@@ -206,15 +210,18 @@ def _hearing_of_changes(process: Process) -> contextlib.AbstractAsyncContextMana
 
 
 async def _keep_fresh(process: Process) -> None:
+    often = pause = process.settings.refresh_seconds
     while True:
         with contextlib.suppress(TimeoutError):
             # Also where a cache age of 0 turns the caching of clients off.
-            await asyncio.wait_for(process.changed.wait(), process.settings.refresh_seconds)
+            await asyncio.wait_for(process.changed.wait(), pause)
         process.changed.clear()
+        pause = often
         try:
             await process.refresh()
-        except TemporarilyUnavailable as error:
-            process.log.warning("keys not refreshed, the known ones stay", reason=error.reason)
-        except (Refusal, asyncpg.PostgresError) as error:
-            reason = str(error) if isinstance(error, Refusal) else type(error).__name__
-            process.log.warning("keys not refreshed, the known ones stay", reason=reason)
+        except Refusal as refusal:
+            process.log.warning("a key cannot be used", reason=str(refusal))
+        except (TemporarilyUnavailable, asyncpg.PostgresError) as error:
+            reason = error.reason if isinstance(error, TemporarilyUnavailable) else type(error).__name__
+            process.log.warning("keys not refreshed, the known ones stay for a while", reason=reason)
+            pause = min(often, AGAIN_SECONDS)

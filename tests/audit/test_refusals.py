@@ -15,8 +15,8 @@ from tests.support.databases import Templates
 from tests.support.plain_http import http_client
 from tests.support.system import System, running_system
 
-# Reasons that lie in the service and not in the request, which test_tokens.py asks for, or in its time or number, as in
-# flow/test_overload.py and in limits.
+# Reasons that lie in the service and not in the request, which test_tokens.py and lifecycle ask for, or in its time or
+# number, as in flow/test_overload.py and in limits.
 OURS = {
     "TooManyFailures",
     "FormTooSlow",
@@ -24,6 +24,8 @@ OURS = {
     "too many imported secrets wait to be verified",
     f"an imported secret could not be verified: {GAP}",
     "no active signing key: run `steelcut keys create`",
+    "the active signing key does not open with this master key",
+    "the signing keys were not read for too long",
 }
 ALL = sorted(reasons().keys() - OURS)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
@@ -19,8 +21,11 @@ from auth_service.administration.errors import AdministrationError, Conflict, No
 from auth_service.administration.keys import export_keys
 from auth_service.key_life import LEEWAY_SECONDS, MARGIN_SECONDS
 from auth_service.master_key import MasterKey
+from auth_service.settings import REFRESHING_SECONDS
+from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres
 from tests.lifecycle.key_operator import TIMING, KeyOperator, new_master_key
 from tests.support.databases import Databases
+from tests.support.outage import outage
 from tests.support.plain_http import http_client
 from tests.support.replicas import auth_replicas
 from tests.support.system import GRANT, System, as_owner, seed
@@ -228,18 +233,47 @@ async def _watch_active(operator: KeyOperator) -> None:
 async def test_replicas_note_what_is_in_force(start_system: Any) -> None:
     """An operator's environment may say less than the services do: the longest that any replica said counts."""
     system: System = await start_system(
-        token_lifetime_seconds=7200, jwks_max_age_seconds=900, cache_max_age_seconds=7.5
+        token_lifetime_seconds=7200, jwks_max_age_seconds=900, cache_max_age_seconds=7.5, stale_seconds=30
     )
+    # As long as it goes on with the keys it has read, and what it takes to read them.
+    known = math.ceil(7.5 + 30 + REFRESHING_SECONDS)
     operator = KeyOperator(system.databases, MasterKey.from_base64(system.master_key))
     new = await operator.create()
     await system.auth_process.refresh()
     (summary,) = [key for key in await operator.keys() if key.kid == new.kid]
-    assert summary.next_at == summary.created_at + timedelta(seconds=900 + 8 + MARGIN_SECONDS)
+    assert summary.next_at == summary.created_at + timedelta(seconds=900 + known + MARGIN_SECONDS)
     await operator.promote(new.kid, force=True)
     (old,) = [key for key in await operator.keys() if key.state == "retiring"]
     assert old.retiring_at is not None
-    drain = timedelta(seconds=7200 + 8 + LEEWAY_SECONDS + MARGIN_SECONDS)
+    drain = timedelta(seconds=7200 + known + LEEWAY_SECONDS + MARGIN_SECONDS)
     assert old.next_at == old.retiring_at + drain
+
+
+async def test_replica_that_is_cut_off_signs_no_longer_than_a_rotation_waits(
+    start_system: Any, postgres: EmbeddedPostgres
+) -> None:
+    """Its clients are known for longer; but its key may be retired by now, and its key set is not to be kept."""
+    system: System = await start_system(cache_max_age_seconds=300, stale_seconds=0)
+    ring, known = system.auth_process.key_ring, 300 + REFRESHING_SECONDS
+    await system.heard()
+    async with http_client() as http:
+        await _token(http, system)
+        async with outage(postgres, system.databases.auth.owner):
+            await _token(http, system)
+            ring._monotonic = lambda: time.monotonic() + known
+            refused = await http.post(system.token_url, data=GRANT, auth=system.client.basic)
+            key_set = await http.get(f"{system.issuer}/.well-known/jwks.json")
+            ready = await http.get(f"{system.issuer}/readyz")
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+    assert system.log.of(refused)["reason"] == "the signing keys were not read for too long"
+    assert key_set.json()["keys"]
+    assert key_set.headers["cache-control"] == "no-store"
+    assert ready.json()["checks"]["signing_key"] == "the keys were not read for too long"
+    await system.auth_process.refresh()
+    async with http_client() as http:
+        await _token(http, system)
+        key_set = await http.get(f"{system.issuer}/.well-known/jwks.json")
+    assert key_set.headers["cache-control"] == "public, max-age=300"
 
 
 async def test_replica_of_a_read_only_database_serves(databases: Databases) -> None:

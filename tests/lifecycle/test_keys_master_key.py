@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from auth_service.administration.errors import Conflict
@@ -10,8 +12,9 @@ from auth_service.master_key import MasterKey, SealBroken
 from tests.auth.test_keys_at_rest import start
 from tests.lifecycle.key_operator import KeyOperator, new_master_key
 from tests.support.databases import Databases
+from tests.support.plain_http import http_client
 from tests.support.replicas import Replica, auth_replicas
-from tests.support.system import ACTOR, Registered, as_owner, seed
+from tests.support.system import ACTOR, GRANT, Registered, System, as_owner, seed
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.slow
@@ -50,6 +53,42 @@ async def test_master_key_is_changed_without_downtime(databases: Databases) -> N
     assert code == 3
     assert "AUTH_MASTER_KEY is not the master key that sealed the signing key" in output
     assert MasterKey.from_base64(new).key_id in output
+
+
+async def test_replica_that_was_forgotten_lets_go_of_a_revoked_key(start_system: Any) -> None:
+    """It cannot open the successor, so it signs no more, says so, and publishes what there is."""
+    system: System = await start_system()
+    both = MasterKey.from_base64(new_master_key(), previous=system.master_key)
+    operator = KeyOperator(system.databases, both)
+    (revoked,) = await operator.states()
+    await operator.run(lambda c: reseal_keys(c, ACTOR, both))
+    successor = await operator.create()
+    async with http_client(base_url=system.issuer) as http:
+
+        async def published() -> list[str]:
+            return [key["kid"] for key in (await http.get("/.well-known/jwks.json")).json()["keys"]]
+
+        async def knows_of_it() -> bool:
+            return successor.kid in await published()
+
+        await until(knows_of_it, 5)
+        ready = await http.get("/readyz")
+        assert (ready.status_code, ready.json()["checks"]["signing_key"]) == (
+            200,
+            "a key does not open with this master key",
+        )
+        await operator.revoke(revoked, force=True)
+
+        async def has_let_go() -> bool:
+            return await published() == [successor.kid]
+
+        await until(has_let_go, 5)
+        ready = await http.get("/readyz")
+        refused = await http.post("/token", data=GRANT, auth=system.client.basic)
+    assert (ready.status_code, refused.status_code) == (503, 503)
+    assert "does not open with this master key" in ready.json()["checks"]["signing_key"]
+    assert system.log.of(refused)["reason"] == "the active signing key does not open with this master key"
+    assert "a key cannot be used" in system.log.text
 
 
 async def test_resealing_again_changes_nothing(databases: Databases) -> None:

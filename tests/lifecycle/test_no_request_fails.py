@@ -19,6 +19,7 @@ import pytest
 from auth_service.administration.secrets import rotate_secret
 from auth_service.key_life import LEEWAY_SECONDS, MARGIN_SECONDS, KeyTiming
 from auth_service.master_key import MasterKey
+from auth_service.settings import REFRESHING_SECONDS
 from tests.lifecycle.key_operator import KeyOperator, new_master_key
 from tests.support.databases import Databases
 from tests.support.issuer import Guarded, resource_service
@@ -152,6 +153,7 @@ async def fleet(databases: Databases) -> AsyncIterator[Fleet]:
                 AUTH_TOKEN_LIFETIME_SECONDS=str(LIFETIME),
                 AUTH_JWKS_MAX_AGE_SECONDS=str(MAX_AGE),
                 AUTH_CACHE_MAX_AGE_SECONDS=str(REFRESH),
+                AUTH_STALE_SECONDS="0",
             )
         )
         resources = [await stack.enter_async_context(_resource(databases, replica)) for replica in replicas]
@@ -193,9 +195,9 @@ async def test_no_request_fails_while_everything_is_rotated(fleet: Fleet) -> Non
         client.credentials = Registered(before.client_id, rotated.added.value)
 
         new_key = await fleet.step("create")
-        await operator.let_time_pass(MARGIN_SECONDS)
+        await operator.let_time_pass(REFRESHING_SECONDS + MARGIN_SECONDS)
         assert await fleet.step("promote") == new_key
-        await operator.let_time_pass(MARGIN_SECONDS + LEEWAY_SECONDS)
+        await operator.let_time_pass(REFRESHING_SECONDS + MARGIN_SECONDS + LEEWAY_SECONDS)
         assert await fleet.step("retire") == old_key
 
         await until(lambda: _is_refused(client, before), 2 * OVERLAP_SECONDS)

@@ -25,7 +25,7 @@ class NewClientContent(Content):
     default_resource: Annotated[str | None, Field(description="Of a token request that names none")] = None
     token_lifetime_seconds: LifetimeSeconds | None = None
     expires_at: Moment | None = None
-    metadata: Annotated[dict[str, Any], Field(description="What operators note; at most 8192 bytes, 32 levels")] = Field(
+    metadata: Annotated[dict[str, Any], Field(description="At most 8192 bytes, 32 levels")] = Field(
         default_factory=dict
     )
     secret_label: str = ""
