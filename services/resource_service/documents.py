@@ -103,7 +103,10 @@ async def delete_document(
     name = OWN_DOCUMENT if key is None else key
     async with connection.transaction():
         etag = await queries.lock_document(connection, resource, name)
-        if etag is not None and not preconditions.hold(etag):
+        if etag is None:
+            # Not to be deleted after all: the next statement would see one that was put meanwhile, and nobody judged.
+            return False
+        if not preconditions.hold(etag):
             raise PreconditionFailed("the document is in another state")
         return await queries.delete_document(connection, resource, name)
 

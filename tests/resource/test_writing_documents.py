@@ -1,66 +1,18 @@
-"""Creating, replacing and deleting documents over HTTP: who may, what comes of it, and under which conditions."""
+"""Creating, replacing and deleting documents over HTTP: who may, and what comes of it."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Any
 
 import httpx
 import pytest
 
-from resource_service import documents
-from resource_service.errors import MalformedPrecondition, PreconditionFailed
-from resource_service.preconditions import EntityTags, Preconditions
-from steelcut.service.database.connecting import connect
-from tests.support.databases import Databases, Templates
+from tests.resource.publisher import JSON, PATH, Publisher, bearer
 from tests.support.plain_http import http_client
 from tests.support.replicas import resource_replicas
-from tests.support.system import DOCUMENT, GRANT, RESOURCE, Registered, System, running_system
-from tests.support.waiting import until
+from tests.support.system import DOCUMENT, System
 
 pytestmark = pytest.mark.slow
-
-PATH = f"/{RESOURCE}"
-JSON = {"Content-Type": "application/json"}
-
-
-async def bearer(system: System, client: Registered) -> dict[str, str]:
-    """Return the header of a fresh token for ``client``."""
-    async with http_client() as http:
-        answer = await http.post(system.token_url, data=GRANT, auth=client.basic)
-    return {"Authorization": f"Bearer {answer.json()['access_token']}"}
-
-
-@dataclass
-class Publisher:
-    """A client that may read and write, with its connection."""
-
-    system: System
-    http: httpx.AsyncClient
-
-    async def put(self, path: str, body: bytes | str, **headers: str) -> httpx.Response:
-        """PUT ``body`` as JSON; ``if_match="…"`` becomes If-Match."""
-        return await self.http.put(path, content=body, headers={**JSON, **_named(headers)})
-
-    async def delete(self, path: str, **headers: str) -> httpx.Response:
-        """DELETE, with ``headers`` as ``put`` has them."""
-        return await self.http.delete(path, headers=_named(headers))
-
-
-def _named(headers: dict[str, str]) -> dict[str, str]:
-    return {name.replace("_", "-"): value for name, value in headers.items()}
-
-
-@pytest.fixture(scope="module")
-async def publisher(templates: Templates) -> AsyncIterator[Publisher]:
-    """A publisher on a system of this file's own; each test has keys of its own."""
-    async with running_system(await templates.clone()) as system:
-        headers = await bearer(system, await system.register("Publisher", ("read", "write")))
-        base = system.resource_base
-        async with http_client(base_url=base, headers=headers) as http:
-            yield Publisher(system, http)
 
 
 async def test_document_is_created_replaced_and_deleted(publisher: Publisher) -> None:
@@ -171,160 +123,6 @@ async def test_a_process_without_publisher_only_reads(start_system: Any) -> None
         assert metadata.json()["scopes_supported"] == ["read"]
         described = (await http.get("/openapi.json")).json()["paths"]["/{resource}"]
         assert described.keys() == {"parameters", "get", "head"}
-
-
-ABSENT: list[tuple[dict[str, str], int]] = [
-    ({"if_match": "*"}, 412),
-    ({"if_match": '"x"'}, 412),
-    ({"if_none_match": "*"}, 201),
-    ({"if_none_match": '"x"'}, 201),
-    ({"if_match": "*", "if_none_match": '"x"'}, 412),
-]
-# `=` stands for the tag of the document.
-PRESENT: list[tuple[dict[str, str], int]] = [
-    ({"if_match": "*"}, 204),
-    ({"if_match": "="}, 204),
-    ({"if_match": '"x", ='}, 204),
-    ({"if_match": '"a,b",,=,'}, 204),
-    ({"if_match": '"x"'}, 412),
-    ({"if_match": "W/="}, 412),
-    ({"if_match": 'W/=, "x"'}, 412),
-    ({"if_match": '""'}, 412),
-    ({"if_match": '"*"'}, 412),
-    ({"if_none_match": "*"}, 412),
-    ({"if_none_match": "="}, 412),
-    ({"if_none_match": "W/="}, 412),
-    ({"if_none_match": '"x", W/='}, 412),
-    ({"if_none_match": '"x"'}, 204),
-    ({"if_none_match": '"*"'}, 204),
-    ({"if_match": "=", "if_none_match": '"x"'}, 204),
-    ({"if_match": "*", "if_none_match": '"x"'}, 204),
-    ({"if_match": "=", "if_none_match": "="}, 412),
-    ({"if_match": "*", "if_none_match": "*"}, 412),
-    ({"if_match": '"x"', "if_none_match": '"x"'}, 412),
-    ({"if_unmodified_since": "Sat, 01 Jan 2000 00:00:00 GMT"}, 204),
-]
-
-
-@pytest.mark.parametrize(("conditions", "status"), ABSENT, ids=str)
-async def test_preconditions_where_nothing_is(
-    publisher: Publisher, conditions: dict[str, str], status: int
-) -> None:
-    """``If-None-Match: *`` creates and never replaces; If-Match is true of nothing (RFC 9110 §13.1)."""
-    path = f"{PATH}/absent"
-    answer = await publisher.put(path, b"1", **conditions)
-    assert answer.status_code == status
-    assert (await publisher.http.get(path)).status_code == (200 if status == 201 else 404)
-    await publisher.delete(path)
-    # RFC 9110 §13.2.1: what would not have succeeded anyway does not fail by its preconditions.
-    assert (await publisher.delete(path, **conditions)).status_code == 404
-
-
-@pytest.mark.parametrize(("conditions", "status"), PRESENT, ids=str)
-async def test_preconditions_where_something_is(
-    publisher: Publisher, conditions: dict[str, str], status: int
-) -> None:
-    """A change is made if both fields are true of the document as it is, and else not at all (RFC 9110 §13.2.2)."""
-    path = f"{PATH}/present"
-    etag = (await publisher.put(path, b'"before"')).headers["etag"]
-    sent = {name: value.replace("=", etag) for name, value in conditions.items()}
-    answer = await publisher.put(path, b'"after"', **sent)
-    assert answer.status_code == status
-    got = await publisher.http.get(path)
-    assert got.content == (b'"after"' if status == 204 else b'"before"')
-    if status == 412:
-        assert answer.json()["error"] == "precondition_failed"
-        assert "Fetch it" in answer.json()["error_description"]
-
-    await publisher.put(path, b'"before"')
-    assert (await publisher.delete(path, **sent)).status_code == status
-    assert (await publisher.http.get(path)).status_code == (404 if status == 204 else 200)
-
-
-@pytest.mark.parametrize(
-    "value",
-    ["", ",", "x", '"x', "'x'", '"x" "y"', '*, "x"', '"x", *', "w/" + '"x"', 'W "x"', "\xff"],
-)
-@pytest.mark.parametrize("name", ["If-Match", "If-None-Match"])
-async def test_precondition_that_cannot_be_read_is_not_passed_over(
-    publisher: Publisher, name: str, value: str
-) -> None:
-    """Whoever meant to protect a version hears that it was not understood, and nothing is changed."""
-    headers = {**JSON, name: value.encode("latin-1")}
-    for method in ("PUT", "DELETE"):
-        refused = await publisher.http.request(method, PATH, content=b"1", headers=headers)  # type: ignore[arg-type]
-        assert (refused.status_code, refused.json()["error"]) == (400, "invalid_request")
-        assert "If-Match" in refused.json()["error_description"]
-    assert (await publisher.http.get(PATH)).content == DOCUMENT
-
-
-def test_lines_of_a_field_are_one_list() -> None:
-    """A list may be spread over several lines (RFC 9110 §5.3), but ``*`` stands alone."""
-    parsed = Preconditions.parse(['"a"', 'W/"b", "c,d"'], ['W/"e"'])
-    assert parsed == Preconditions(EntityTags(("a", "c,d")), EntityTags(("e",)))
-    with pytest.raises(MalformedPrecondition):
-        Preconditions.parse(["*", "*"], [])
-
-
-@pytest.mark.parametrize("conditions", [{"if_match": "="}, {"if_none_match": "*"}], ids=str)
-async def test_of_writers_at_the_same_time_one_wins(publisher: Publisher, conditions: dict[str, str]) -> None:
-    """However many come with the same tag in hand, or to create the same, exactly one is not refused."""
-    path = f"{PATH}/contested"
-    for turn in range(5):
-        await publisher.delete(path)
-        etag = ""
-        if "if_match" in conditions:
-            etag = (await publisher.put(path, b'"%d"' % turn)).headers["etag"]
-        sent = {name: value.replace("=", etag) for name, value in conditions.items()}
-        answers = await asyncio.gather(*(publisher.put(path, b"%d" % n, **sent) for n in range(20)))
-        winners = [answer for answer in answers if answer.is_success]
-        assert len(winners) == 1
-        assert {answer.status_code for answer in answers if answer not in winners} == {412}
-        assert (await publisher.http.get(path)).headers["etag"] == winners[0].headers["etag"]
-
-
-async def test_no_update_is_lost(publisher: Publisher) -> None:
-    """Five who count up at once, each again when it was too late, count to twenty."""
-    path = f"{PATH}/counter"
-    await publisher.put(path, b"0")
-
-    async def count_up(times: int) -> None:
-        while times:
-            got = await publisher.http.get(path)
-            put = await publisher.put(path, b"%d" % (int(got.content) + 1), if_match=got.headers["etag"])
-            assert put.status_code in {204, 412}
-            times -= put.status_code == 204
-
-    await asyncio.gather(*(count_up(4) for _ in range(5)))
-    assert (await publisher.http.get(path)).content == b"20"
-
-
-async def test_the_statement_decides_between_writers(databases: Databases) -> None:
-    """A writer who waits for another one's commit is judged by what that one has left."""
-    first, second = await connect(databases.publisher), await connect(databases.publisher)
-    try:
-        before = (await documents.publish(first, "a", None, b"0")).etag
-        condition = Preconditions(if_match=EntityTags((before,)))
-        transaction = first.transaction()
-        await transaction.start()
-        await documents.publish(first, "a", None, b"1", condition)
-        waiting = asyncio.ensure_future(documents.publish(second, "a", None, b"2", condition))
-        await _until_it_waits(databases)
-        await transaction.commit()
-        with pytest.raises(PreconditionFailed):
-            await waiting
-        assert (await documents.read(first, "a")).body == b"1"
-    finally:
-        await first.close()
-        await second.close()
-
-
-async def _until_it_waits(databases: Databases) -> None:
-    watcher = await connect(databases.resource.owner)
-    try:
-        await until(lambda: watcher.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"), 5)
-    finally:
-        await watcher.close()
 
 
 async def test_log_says_who_changed_what(publisher: Publisher) -> None:
