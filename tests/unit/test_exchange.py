@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,25 +13,51 @@ import pytest
 
 from steelcut import Unreachable
 from steelcut.exchange import Exchange
+from tests.support.certificates import Authority
 
 Serve = Callable[[socket.socket], None]
 
 
 @contextlib.contextmanager
-def answered_by(serve: Serve) -> Iterator[str]:
+def answered_by(serve: Serve, tls: ssl.SSLContext | None = None) -> Iterator[str]:
     """Take one connection, read a request from it and let ``serve`` answer."""
 
     def take() -> None:
         connection, _ = listener.accept()
-        with connection, contextlib.suppress(OSError):
+        with contextlib.ExitStack() as ends, contextlib.suppress(OSError):
+            ends.enter_context(connection)
+            if tls is not None:
+                connection = ends.enter_context(tls.wrap_socket(connection, server_side=True))
             connection.recv(65_536)
             serve(connection)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=take)
         thread.start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        yield f"http{'s' if tls else ''}://127.0.0.1:{listener.getsockname()[1]}/"
         thread.join()
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Who vouches for the servers of this file that speak TLS."""
+    return Authority.new(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(params=["http", "https"])
+def tls(request: pytest.FixtureRequest, authority: Authority) -> ssl.SSLContext | None:
+    """What a server speaks, which is None for plain http."""
+    if request.param == "http":
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.certify(authority.file.parent / "server"))
+    return context
+
+
+@pytest.fixture
+def exchange(authority: Authority) -> Exchange:
+    """What reaches those servers."""
+    return Exchange(verify=authority.trusted())
 
 
 def trickling(beginning: bytes) -> Serve:
@@ -53,27 +80,29 @@ def trickling(beginning: bytes) -> Serve:
         pytest.param(b"HTTP/1.1 200 OK\r\n\r\n", id="body without a length"),
     ],
 )
-def test_answer_that_trickles_is_cut_off(beginning: bytes) -> None:
+def test_answer_that_trickles_is_cut_off(
+    beginning: bytes, tls: ssl.SSLContext | None, exchange: Exchange
+) -> None:
     """However a server spins it out, the exchange ends in time, and half an answer is none."""
     started = time.monotonic()
     with (
-        answered_by(trickling(beginning)) as url,
+        answered_by(trickling(beginning), tls) as url,
         pytest.raises(Unreachable, match=r"did not finish its answer within 0\.2 seconds"),
     ):
-        Exchange().send("GET", url, timeout=0.2)
+        exchange.send("GET", url, timeout=0.2)
     assert time.monotonic() - started < 2
 
 
-def test_silence_is_cut_off() -> None:
+def test_silence_is_cut_off(tls: ssl.SSLContext | None, exchange: Exchange) -> None:
     """A server that never answers is given up in time."""
     gone = threading.Event()
 
     def say_nothing(_connection: socket.socket) -> None:
         gone.wait(5)
 
-    with answered_by(say_nothing) as url:
+    with answered_by(say_nothing, tls) as url:
         with pytest.raises(Unreachable, match="did not finish"):
-            Exchange().send("GET", url, timeout=0.2)
+            exchange.send("GET", url, timeout=0.2)
         gone.set()
 
 
