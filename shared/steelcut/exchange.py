@@ -82,7 +82,8 @@ class Answer:
 class Exchange:
     """How to reach servers: over ``transport``, or else by sockets, with TLS as ``verify`` says.
 
-    ``verify`` is a context of ``ssl`` for a certification authority of one's own.
+    ``transport`` may be shared with others, and stays open. ``verify`` is a context of ``ssl`` for a certification
+    authority of one's own.
     """
 
     transport: httpx.BaseTransport | None = None
@@ -142,14 +143,31 @@ class Exchange:
 
     def _open(self, url: str, timeout: float) -> httpx.Client:
         parts = urlsplit(url)
+        given = self.transport or _in_process.get(f"{parts.scheme}://{parts.netloc}")
         return httpx.Client(
             timeout=timeout,
             follow_redirects=False,
-            transport=self.transport or _in_process.get(f"{parts.scheme}://{parts.netloc}"),
+            transport=None if given is None else _Shared(given),
             verify=self.verify or _tls(),
             # A proxy from the environment cannot reach this machine's loopback address.
             trust_env=not is_loopback(parts.hostname),
         )
+
+
+class _Shared(httpx.BaseTransport):
+    """A transport as it is given to a client that ends before it."""
+
+    def __init__(self, transport: httpx.BaseTransport) -> None:
+        self._transport = transport
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        # By a connection of its own: ``Deadline`` cuts no other. HTTP/2 has no such field (RFC 9113 §8.2.2) and keeps
+        # its connection, so that there a head is bounded by httpx's time-out for each read alone.
+        request.headers["Connection"] = "close"
+        return self._transport.handle_request(request)
+
+    def close(self) -> None:
+        """Leave it open: requests of other threads are on their way over it."""
 
 
 @contextlib.contextmanager

@@ -8,7 +8,9 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import pytest
 
 from steelcut import Unreachable
@@ -19,22 +21,23 @@ Serve = Callable[[socket.socket], None]
 
 
 @contextlib.contextmanager
-def answered_by(serve: Serve, tls: ssl.SSLContext | None = None) -> Iterator[str]:
-    """Take one connection, read a request from it and let ``serve`` answer."""
+def answered_by(*serves: Serve, tls: ssl.SSLContext | None = None) -> Iterator[str]:
+    """Take a connection for each of ``serves``, one after the other, read a request from it and let that answer."""
 
     def take() -> None:
-        connection, _ = listener.accept()
-        with contextlib.ExitStack() as ends, contextlib.suppress(OSError):
-            ends.enter_context(connection)
-            if tls is not None:
-                connection = ends.enter_context(tls.wrap_socket(connection, server_side=True))
-            connection.recv(65_536)
-            serve(connection)
+        for serve in serves:
+            with contextlib.ExitStack() as ends, contextlib.suppress(OSError):
+                connection = ends.enter_context(listener.accept()[0])
+                if tls is not None:
+                    connection = ends.enter_context(tls.wrap_socket(connection, server_side=True))
+                connection.recv(65_536)
+                serve(connection)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=take)
         thread.start()
         yield f"http{'s' if tls else ''}://127.0.0.1:{listener.getsockname()[1]}/"
+        listener.shutdown(socket.SHUT_RDWR)  # nobody comes any more
         thread.join()
 
 
@@ -58,6 +61,11 @@ def tls(request: pytest.FixtureRequest, authority: Authority) -> ssl.SSLContext 
 def exchange(authority: Authority) -> Exchange:
     """What reaches those servers."""
     return Exchange(verify=authority.trusted())
+
+
+def answers(connection: socket.socket) -> None:
+    """Send a whole answer."""
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
 
 
 def trickling(beginning: bytes) -> Serve:
@@ -86,7 +94,7 @@ def test_answer_that_trickles_is_cut_off(
     """However a server spins it out, the exchange ends in time, and half an answer is none."""
     started = time.monotonic()
     with (
-        answered_by(trickling(beginning), tls) as url,
+        answered_by(trickling(beginning), tls=tls) as url,
         pytest.raises(Unreachable, match=r"did not finish its answer within 0\.2 seconds"),
     ):
         exchange.send("GET", url, timeout=0.2)
@@ -100,7 +108,7 @@ def test_silence_is_cut_off(tls: ssl.SSLContext | None, exchange: Exchange) -> N
     def say_nothing(_connection: socket.socket) -> None:
         gone.wait(5)
 
-    with answered_by(say_nothing, tls) as url:
+    with answered_by(say_nothing, tls=tls) as url:
         with pytest.raises(Unreachable, match="did not finish"):
             exchange.send("GET", url, timeout=0.2)
         gone.set()
@@ -109,10 +117,53 @@ def test_silence_is_cut_off(tls: ssl.SSLContext | None, exchange: Exchange) -> N
 def test_answer_in_time_leaves_nothing_behind() -> None:
     """The watch over a request ends with it, so that a thousand requests leave no thousand threads."""
     before = threading.active_count()
-    with answered_by(lambda c: c.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")) as url:
+    with answered_by(answers) as url:
         answer = Exchange().send("GET", url, timeout=60)
     assert answer.json_object() == {}
     deadline = time.monotonic() + 2
     while threading.active_count() > before and time.monotonic() < deadline:
         time.sleep(0.005)
     assert threading.active_count() <= before  # fewer, when another test's thread ended meanwhile
+
+
+def test_transport_stays_open_for_the_others() -> None:
+    """The end of one exchange takes nothing from those that go over the same transport meanwhile."""
+    asked, go_on = threading.Event(), threading.Event()
+
+    def take_time(connection: socket.socket) -> None:
+        asked.set()
+        assert go_on.wait(10)
+        answers(connection)
+
+    with (
+        httpx.HTTPTransport() as transport,
+        answered_by(take_time) as slow,
+        answered_by(answers) as quick,
+        ThreadPoolExecutor(1) as thread,
+    ):
+        exchange = Exchange(transport)
+        waiting = thread.submit(exchange.send, "GET", slow)
+        assert asked.wait(10)
+        assert exchange.send("GET", quick).json_object() == {}
+        go_on.set()
+        assert waiting.result().json_object() == {}
+
+
+def test_second_answer_over_a_transport_is_cut_off_as_well() -> None:
+    """A connection that was kept from the first request would have no end."""
+
+    def answers_and_trickles(connection: socket.socket) -> None:
+        answers(connection)
+        if connection.recv(65_536):
+            trickling(b"HTTP/1.1 200 OK\r\nX-Slow: ")(connection)
+
+    with (
+        httpx.HTTPTransport() as transport,
+        answered_by(answers_and_trickles, trickling(b"HTTP/1.1 200 OK\r\nX-Slow: ")) as url,
+    ):
+        exchange = Exchange(transport)
+        assert exchange.send("GET", url).json_object() == {}
+        started = time.monotonic()
+        with pytest.raises(Unreachable, match="did not finish"):
+            exchange.send("GET", url, timeout=0.2)
+        assert time.monotonic() - started < 2

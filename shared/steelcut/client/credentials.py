@@ -55,7 +55,7 @@ class ClientCredentials(httpx.Auth):
         retries: How patient to be; None tries everything once.
         cache: Where tokens outlive the process; None keeps them in memory only.
         transport: How to reach the authorization server: a proxy, or a server in a test. Not used for the requests of
-            your own client.
+            your own client; never closed.
         verify: A TLS context for the authorization server, for a certification authority of your own.
         clock: The time in epoch seconds.
 
