@@ -89,6 +89,17 @@ class Exchange:
     transport: httpx.BaseTransport | None = None
     verify: ssl.SSLContext | None = None
 
+    def prepare(self) -> None:
+        """Load what the first request needs, which takes long: modules, and the authorities that TLS trusts.
+
+        Before a request is made in another thread than the program's: a child that is forked while that loads something
+        can never load it, since Python and OpenSSL lock what is being loaded.
+        """
+        import encodings.idna  # noqa: F401, PLC0415 - by which the system's resolver is asked
+
+        if self.transport is None:
+            httpx.HTTPTransport(verify=self.verify or _tls()).close()
+
     def send(
         self,
         method: str,
@@ -148,7 +159,7 @@ class Exchange:
             timeout=timeout,
             follow_redirects=False,
             transport=None if given is None else _Shared(given),
-            verify=self.verify or _tls(),
+            verify=self.verify or (_tls() if given is None else False),
             # A proxy from the environment cannot reach this machine's loopback address.
             trust_env=not is_loopback(parts.hostname),
         )

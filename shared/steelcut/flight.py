@@ -87,6 +87,22 @@ class Flight(Generic[T]):
         await asyncio.wait({arrived}, timeout=seconds)
 
 
+class FlightLock:
+    """Holds together what starts flights and what they bring, when called: ``with lock():``."""
+
+    __slots__ = ("_locks",)
+
+    def __init__(self) -> None:
+        self._locks: dict[int, threading.RLock] = {}
+
+    def __call__(self) -> threading.RLock:
+        """Return the lock of this process: in a forked child, a thread that is not there may hold that of the parent.
+
+        It is reentrant, because a flight that gets no thread is flown where it started.
+        """
+        return self._locks.setdefault(os.getpid(), threading.RLock())
+
+
 def _set(arrived: asyncio.Future[None]) -> None:
     if not arrived.done():
         arrived.set_result(None)

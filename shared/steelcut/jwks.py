@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import re
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from typing import Final
 from steelcut import discovery
 from steelcut.errors import TemporarilyUnavailable
 from steelcut.exchange import ClientError, Exchange, UnexpectedAnswer
-from steelcut.flight import Flight
+from steelcut.flight import Flight, FlightLock
 from steelcut.jose import Malformed
 from steelcut.jwk import MAX_KEYS, VerificationKey, read_key_set
 from steelcut.metadata import SHORTEST_SECONDS, issuer_metadata, jwks_uri_of
@@ -94,6 +93,7 @@ class KeySource:
         self._issuer = discovery.check_issuer(issuer)
         self._jwks_uri = jwks_uri
         self._exchange = exchange or Exchange()
+        self._exchange.prepare()
         self._cooldown = unknown_kid_cooldown_seconds
         self._clock = clock
         self._report = report or self._log
@@ -103,8 +103,7 @@ class KeySource:
         self.failed_fetches: int = 0
         self._refresh_at = self._fresh_until = self._retry_at = self._unknown_kid_at = float("-inf")
         self._fetch: _Fetch | None = None
-        # Reentrant, because a flight is flown on the spot when no thread can be had.
-        self._lock = threading.RLock()
+        self._lock = FlightLock()
 
     def key(self, kid: str) -> VerificationKey | None:
         """Return the key that the issuer calls ``kid``, or None when it has no such key.
@@ -179,7 +178,7 @@ class KeySource:
 
         Returns what to wait for: nothing beyond ``WAIT_SECONDS`` from the start of the fetch, which goes on alone.
         """
-        with self._lock:
+        with self._lock():
             now = self._clock()
             fetch = self._fetch
             if fetch is None or not fetch.in_the_air(now):
@@ -209,7 +208,7 @@ class KeySource:
         self, fetch: _Fetch, keys: Mapping[str, VerificationKey] | None, seconds: float, failure: str
     ) -> None:
         """Put in force what a fetch brought, all at once: whoever comes next starts another or does not."""
-        with self._lock:
+        with self._lock():
             fetch.landed = True
             if self._fetch is not fetch:  # given up, and overtaken
                 return

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
-import warnings
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -14,6 +11,7 @@ import pytest
 from steelcut import ClientCredentials, RequestRefused
 from steelcut.client.flow import wait_for
 from tests.client.scripted import HANG_UP, Asked, Clock, Reply, Scripted, granted, quick, refused
+from tests.support.forks import forked
 
 
 class Gate:
@@ -215,23 +213,9 @@ def test_forked_child_goes_on_by_itself(server: Scripted, clock: Clock) -> None:
         parents = thread.submit(auth.token)
         assert gate.asked.wait(10)
         with auth._keeper._lock():
-            child = _fork(lambda: auth.token().value == "t2")
+            child = forked(lambda: auth.token().value == "t2")
         assert child == 0
         gate.open.set()
         assert parents.result(10).value == "t1"
-    assert _fork(lambda: auth.token().value == "t1") == 0
+    assert forked(lambda: auth.token().value == "t1") == 0
     assert server.count("/token") == 2
-
-
-def _fork(check: Callable[[], bool]) -> int:
-    """Return the exit code of a child in which ``check`` is done."""
-    with warnings.catch_warnings():
-        # Python 3.12 and later warn of threads that the child will not have: that is what is tested here.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        pid = os.fork()
-    if pid == 0:
-        try:
-            os._exit(0 if check() else 1)
-        except BaseException:  # noqa: BLE001 - nothing of the test run may go on in the child
-            os._exit(2)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])

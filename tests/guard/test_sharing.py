@@ -1,18 +1,20 @@
-"""One verifier for everybody: threads, event loops in turn and at once, sync and async, asyncio and trio."""
+"""One verifier for everybody: threads, event loops in turn and at once, sync and async, asyncio and trio, children."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import trio
 
-from steelcut import Claims, Exchange, Guard, InvalidToken, Verifier
+from steelcut import Claims, Exchange, Guard, InvalidToken, KeySource, TrustedIssuer, Verifier
 from steelcut.testing import Issuer
 from tests.guard.sockets import AUDIENCE, OPENID_PATH, SocketIssuer
+from tests.support.forks import forked
 from tests.support.tokens import IssuerKey
 
 
@@ -81,6 +83,32 @@ def test_trio(issuer: SocketIssuer, verifier: Verifier) -> None:
     with pytest.raises(InvalidToken):
         trio.run(verifier.verify_async, IssuerKey.generate().token({"iss": issuer.url}))
     assert issuer.fetches == 1
+
+
+def test_forked_child_goes_on_by_itself(issuer: SocketIssuer) -> None:
+    """Also when a thread that it has not is amid the parent's keys."""
+    amid, go_on = threading.Event(), threading.Event()
+    asked: list[str] = []
+
+    def clock() -> float:
+        name = threading.current_thread().name
+        asked.append(name)
+        # The second time, it is asked by who alone may say whether there is to be a fetch.
+        if name.startswith("amid") and len(asked) == 2:
+            amid.set()
+            assert go_on.wait(30)
+        return time.monotonic()
+
+    keys = KeySource(issuer.url, clock=clock)
+    verifier = Verifier(TrustedIssuer(issuer.url, keys=keys), audience=AUDIENCE)
+    token = issuer.token()
+    with ThreadPoolExecutor(1, thread_name_prefix="amid") as threads:
+        threads.submit(keys.key, "key-1")
+        assert amid.wait(10)
+        assert forked(lambda: verifier.verify(token).client_id == "client-1") == 0
+        go_on.set()
+    assert verifier.verify(token).client_id == "client-1"
+    assert issuer.fetches == 2
 
 
 def test_guard_without_an_event_loop(issuer: SocketIssuer) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +18,7 @@ import pytest
 from steelcut import Unreachable
 from steelcut.exchange import Exchange
 from tests.support.certificates import Authority
+from tests.support.tokens import IssuerKey, encode
 
 Serve = Callable[[socket.socket], None]
 
@@ -167,3 +170,35 @@ def test_second_answer_over_a_transport_is_cut_off_as_well() -> None:
         with pytest.raises(Unreachable, match="did not finish"):
             exchange.send("GET", url, timeout=0.2)
         assert time.monotonic() - started < 2
+
+
+FIRST_REQUESTS = {
+    "token": (
+        b'{"access_token": "t1", "token_type": "Bearer"}',
+        "ClientCredentials('id', 'secret', token_url=sys.argv[1], retries=None).token",
+    ),
+    "keys": (
+        encode({"keys": [IssuerKey.generate().jwk()]}),
+        "partial(KeySource('http://127.0.0.1', jwks_uri=sys.argv[1]).key, 'key-1')",
+    ),
+}
+
+
+@pytest.mark.parametrize(("body", "ask"), FIRST_REQUESTS.values(), ids=FIRST_REQUESTS)
+def test_all_is_loaded_before_the_first_request(body: bytes, ask: str) -> None:
+    """Whoever forks while it is in the air has no child with half a module, or half of the authorities of TLS."""
+    program = f"""
+import ssl, sys
+from functools import partial
+from steelcut import ClientCredentials, KeySource
+ask = {ask}
+loaded, ssl.create_default_context = set(sys.modules), None
+assert ask()
+assert not set(sys.modules) - loaded, set(sys.modules) - loaded
+"""
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
+    with answered_by(lambda connection: connection.sendall(head + body)) as url:
+        done = subprocess.run(
+            [sys.executable, "-c", program, url], capture_output=True, text=True, timeout=30, check=False
+        )
+    assert (done.returncode, done.stderr) == (0, "")

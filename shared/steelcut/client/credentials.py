@@ -95,6 +95,7 @@ class ClientCredentials(httpx.Auth):
         )
         patience = retries or ONCE
         exchange = Exchange(transport, verify)
+        exchange.prepare()
         finder = EndpointFinder(known, exchange, timeout)
         keeper = TokenKeeper(
             TokenRequest(known, finder, exchange, patience, timeout),

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
-import threading
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 from steelcut.client.wire import Token
 from steelcut.exchange import ClientError
-from steelcut.flight import Flight
+from steelcut.flight import Flight, FlightLock
 
 # What a token counts that does not say how long it lives.
 DEFAULT_LIFETIME_SECONDS: Final = 300
@@ -86,7 +84,7 @@ class TokenKeeper:
         self._refused: Token | None = None
         self._flight: Flight[Held] | None = None
         self._renewal_from = 0.0
-        self._locks: dict[int, threading.RLock] = {}
+        self._lock = FlightLock()
         stored = self._stored()
         if stored is not None and clock() < stored.refresh_at:
             self._held = stored
@@ -131,11 +129,6 @@ class TokenKeeper:
     def _usable(self, now: float) -> Held | None:
         held = self._held
         return held if held is not None and now < held.usable_until else None
-
-    def _lock(self) -> threading.RLock:
-        # One for each process: in a forked child, a thread that is not there may hold that of the parent.
-        # Reentrant, because a flight that gets no thread is flown where it started.
-        return self._locks.setdefault(os.getpid(), threading.RLock())
 
     def _take_off(self) -> Flight[Held]:
         if self._flight is None or not self._flight.in_the_air():
