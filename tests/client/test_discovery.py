@@ -23,6 +23,7 @@ from tests.client.scripted import (
     granted,
     in_kind,
     opened_by,
+    quick,
 )
 
 METADATA = "/.well-known/oauth-authorization-server"
@@ -117,6 +118,26 @@ def test_challenge_leads_to_the_issuer(server: Scripted, start_server: Start, ki
     assert [asked.path for asked in issuer.asked] == [METADATA, "/token"]
     assert issuer.asked[-1].form["resource"] == [resource]
     assert not got_secret(server)
+
+
+def test_first_request_is_tried_again_as_others_are(server: Scripted, start_server: Start, kind: str) -> None:
+    """A resource that is busy, or not there yet, is asked for its challenge once more."""
+    waits: list[float] = []
+    issuer = is_issuer(start_server())
+    resource = is_resource(server, issuer.url)
+    busy = Reply(503, b"", {"Retry-After": "2"})
+    server.says("/api", busy, challenged("Bearer"), opened_by("t1"))
+    (answer,) = call(kind, by_resource(resource, retries=quick(waits)), ("GET", resource))
+    assert (answer.status_code, waits) == (200, [2.0])
+
+    server.says("/api", HANG_UP, busy, challenged("Bearer"), opened_by("t1"))
+    auth = by_resource(resource, retries=quick(waits))
+    fetched = in_kind(kind, lambda: auth.fetch(resource), lambda: auth.fetch_async(resource))
+    assert (fetched, waits[1:]) == (b'"opened"', [0.1, 2.0])
+
+    server.says("/api", busy)
+    (answer,) = call(kind, by_resource(resource, retries=quick(waits)), ("GET", resource))
+    assert (answer.status_code, waits[3:]) == (503, [2.0, 2.0])
 
 
 def test_token_without_a_request_needs_no_challenge(server: Scripted, start_server: Start, kind: str) -> None:

@@ -48,25 +48,26 @@ class Flow:
         """
         self._reach.check(request.url)
         replayable = isinstance(request.stream, httpx.ByteStream)
-        if replayable and self._must_look_first():
-            request.headers.pop("Authorization", None)
-            response: httpx.Response = yield request
-            if not self._challenges(request, response):
-                return
         attempts = self._retries.begin()
-        replaced = False
+        may_look, replaced = replayable, False
         while True:
-            held = yield from self._keeper.token()
-            request.headers["Authorization"] = f"Bearer {held.token.value}"
+            held: Held | None = None
+            request.headers.pop("Authorization", None)
+            if not (may_look and self._must_look_first()):
+                held = yield from self._keeper.token()
+                request.headers["Authorization"] = f"Bearer {held.token.value}"
             try:
-                response = yield request
+                response: httpx.Response = yield request
             except Unreachable:
                 pause = self._pause(request, attempts, None) if replayable else None
                 if pause is None:
                     raise
                 yield pause
                 continue
-            if not replaced and _is_refusal(request, response):
+            if held is None and self._challenges(request, response):
+                may_look = False
+                continue
+            if held is not None and not replaced and _is_refusal(request, response):
                 # Also when this request cannot be sent again: the next one is to have another token.
                 if not self._keeper.refused(held) or not replayable:
                     return
