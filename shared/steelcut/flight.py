@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Generic, TypeVar
-
-import anyio.to_thread
 
 T = TypeVar("T")
 
@@ -75,7 +74,7 @@ class Flight(Generic[T]):
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
-            await anyio.to_thread.run_sync(self.wait, seconds, abandon_on_cancel=True)
+            await self._arrival_on_trio(math.inf if seconds is None else seconds)
             return
         arrived = loop.create_future()
 
@@ -85,6 +84,19 @@ class Flight(Generic[T]):
 
         self._future.add_done_callback(tell)
         await asyncio.wait({arrived}, timeout=seconds)
+
+    async def _arrival_on_trio(self, seconds: float) -> None:
+        import trio  # noqa: PLC0415 - who runs on it has it
+
+        arrived, token = trio.Event(), trio.lowlevel.current_trio_token()
+
+        def tell(_: Future[T]) -> None:
+            with contextlib.suppress(trio.RunFinishedError):
+                token.run_sync_soon(arrived.set)
+
+        self._future.add_done_callback(tell)
+        with trio.move_on_after(seconds):
+            await arrived.wait()
 
 
 class FlightLock:

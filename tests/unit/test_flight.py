@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import trio
+import trio.testing
 
 from steelcut.flight import Flight
 
@@ -73,27 +74,58 @@ async def test_cancelled_waiter_takes_nothing_from_the_others(work: Work) -> Non
     assert flight.result() == "done"
 
 
-def test_loop_that_ended_leaves_nothing_hanging(work: Work) -> None:
-    """Whoever waited in it is gone; the next loop gets the result."""
+def run_on_asyncio(make: Callable[[], Coroutine[None, None, None]]) -> None:
+    """Run a coroutine as trio does: by its function."""
+    asyncio.run(make())
+
+
+@pytest.mark.parametrize("run", [run_on_asyncio, trio.run], ids=["asyncio", "trio"])
+def test_loop_that_ended_leaves_nothing_hanging(
+    work: Work, run: Callable[..., None], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever waited in it, not beyond its patience, is gone; the work goes on, and the next loop gets the result."""
     flight = Flight(work, name="test")
 
     async def briefly() -> None:
         await flight.arrival(0.001)
 
-    asyncio.run(briefly())
+    run(briefly)
+    assert flight.in_the_air()
     assert not flight.landed()
     work.may_end.set()
-    asyncio.run(flight.arrival())
+    run(flight.arrival)
     assert flight.result() == "done"
+    assert caplog.records == []
 
 
-async def test_patience_ends_before_the_work(work: Work) -> None:
+async def test_patience_of_a_thread_ends_before_the_work(work: Work) -> None:
     """Who waits for seconds waits no longer, and the work goes on."""
     flight = Flight(work, name="test")
-    await flight.arrival(0.001)
     await asyncio.to_thread(flight.wait, 0.001)
     assert flight.in_the_air()
     assert not flight.landed()
+
+
+def test_waiting_on_trio_takes_no_threads(work: Work) -> None:
+    """However many wait, those of other work are free, and nobody waits for one beyond their patience."""
+    flight = Flight(work, name="test")
+    results: list[str] = []
+
+    async def arrive() -> None:
+        await flight.arrival()
+        results.append(flight.result())
+
+    async def together() -> None:
+        before = threading.active_count()
+        async with trio.open_nursery() as nursery:
+            for _ in range(100):
+                nursery.start_soon(arrive)
+            await trio.testing.wait_all_tasks_blocked()
+            assert threading.active_count() <= before
+            work.may_end.set()
+
+    trio.run(together)
+    assert results == ["done"] * 100
 
 
 def test_failure_reaches_everybody_with_a_traceback_of_their_own() -> None:
