@@ -10,7 +10,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -19,7 +19,7 @@ from steelcut.errors import TemporarilyUnavailable
 from steelcut.exchange import ClientError, Exchange, UnexpectedAnswer
 from steelcut.flight import Flight, FlightLock
 from steelcut.jose import Malformed
-from steelcut.jwk import MAX_KEYS, VerificationKey, read_key_set
+from steelcut.jwk import VerificationKey, read_key_set
 from steelcut.metadata import SHORTEST_SECONDS, issuer_metadata, jwks_uri_of
 from steelcut.steps import Steps, Wait, run, run_async
 
@@ -49,12 +49,12 @@ class KeysUnavailable(TemporarilyUnavailable):
 
 @dataclass(slots=True, eq=False)
 class _Fetch:
-    """A fetch, and the names of the keys for whose sake somebody waits for it."""
+    """A fetch, and the name of the key for whose sake it was started, if it was for one."""
 
     started: float
+    kid: str | None
     flight: Flight[None] | None = None
     landed: bool = False
-    wanted: set[str] = field(default_factory=set)
 
     def in_the_air(self, now: float) -> bool:
         return (
@@ -109,7 +109,8 @@ class KeySource:
         """Return the key that the issuer calls ``kid``, or None when it has no such key.
 
         An unknown ``kid`` causes one fetch, and then none for the cool-down: a flood of invented ones costs
-        the issuer nothing. Raises ``KeysUnavailable`` when no key is known at all.
+        the issuer nothing. While keys are fetched anyway, it waits for that fetch and causes one more if need be.
+        Raises ``KeysUnavailable`` when no key is known at all.
         """
         run(self.steps(kid))
         return self.known.get(kid)
@@ -144,28 +145,36 @@ class KeySource:
         keys are old, and waited for (briefly) only when they are too old. A failed one changes nothing but the moment
         of the next one. Raises ``KeysUnavailable`` when ``kid`` is asked for and no key is known at all.
         """
-        waited = yield from self._refresh(kid)
+        came_at = self._clock()
+        fetch = yield from self._refresh(kid, came_at)
         if kid is None:
             return
-        if kid not in self.known and not waited:
-            wait = self._join(kid, self._may_be_asked_for)
-            if wait is not None:
-                yield wait
+        # What was in the air before may bring what the issuer had before the key: then one more is needed.
+        while kid not in self.known and (fetch is None or (fetch.landed and fetch.started < came_at)):
+            fetch = self._join(kid, self._may_be_asked_for)
+            if fetch is None:
+                break
+            yield from self._landing(fetch, came_at)
         if not self.known:
             raise KeysUnavailable(f"no key of the issuer is known: {self._failure}")
 
-    def _refresh(self, kid: str | None) -> Steps[bool]:
-        """Fetch what is due, and return whether that had to be waited for."""
-        now = self._clock()
-        if now < self._refresh_at:
-            return False
-        if now < self._fresh_until:
+    def _refresh(self, kid: str | None, came_at: float) -> Steps[_Fetch | None]:
+        """Fetch what is due, and return the fetch that had to be waited for."""
+        if came_at < self._refresh_at:
+            return None
+        if came_at < self._fresh_until:
             self._join(None, self._is_old)
-            return False
-        wait = self._join(kid, self._is_old)
-        if wait is not None:
-            yield wait
-        return True
+            return None
+        fetch = self._join(kid, self._is_old)
+        if fetch is not None:
+            yield from self._landing(fetch, came_at)
+        return fetch
+
+    def _landing(self, fetch: _Fetch, came_at: float) -> Steps[None]:
+        """Wait: not beyond ``WAIT_SECONDS`` from the start of the fetch, which goes on alone, nor from ``came_at``."""
+        patience = min(fetch.started, came_at) + WAIT_SECONDS - self._clock()
+        if fetch.flight is not None and patience > 0:
+            yield Wait(fetch.flight, patience)
 
     def _is_old(self, _kid: str | None, now: float) -> bool:
         return now >= self._refresh_at
@@ -173,11 +182,8 @@ class KeySource:
     def _may_be_asked_for(self, kid: str | None, now: float) -> bool:
         return kid not in self.known and now >= self._unknown_kid_at and now >= self._retry_at
 
-    def _join(self, kid: str | None, is_needed: Callable[[str | None, float], bool]) -> Wait | None:
-        """Take part in the fetch in the air, or start one if it ``is_needed``, on behalf of who asks for ``kid``.
-
-        Returns what to wait for: nothing beyond ``WAIT_SECONDS`` from the start of the fetch, which goes on alone.
-        """
+    def _join(self, kid: str | None, is_needed: Callable[[str | None, float], bool]) -> _Fetch | None:
+        """Return the fetch in the air, or else one that is started for the sake of ``kid`` if it ``is_needed``."""
         with self._lock():
             now = self._clock()
             fetch = self._fetch
@@ -185,13 +191,9 @@ class KeySource:
                 # Asked under the lock: the fetch that made it needless may have landed a moment ago.
                 if not is_needed(kid, now):
                     return None
-                fetch = self._fetch = _Fetch(now)
+                fetch = self._fetch = _Fetch(now, kid)
                 fetch.flight = Flight(partial(self._fly, fetch), name="steelcut-keys")
-            # Of more names than a key set may hold, one is unknown for certain: no need to keep the rest of a flood.
-            if kid is not None and len(fetch.wanted) <= MAX_KEYS:
-                fetch.wanted.add(kid)
-        patience = fetch.started + WAIT_SECONDS - now
-        return Wait(fetch.flight, patience) if fetch.flight is not None and patience > 0 else None
+            return fetch
 
     def _fly(self, fetch: _Fetch) -> None:
         try:
@@ -223,8 +225,9 @@ class KeySource:
                 self._fetched_at = now
                 self._fresh_until = now + seconds
                 self._refresh_at = now + seconds * EARLY_REFRESH
-            # By the fetch alone: who is refused later must not push the moment further away.
-            if any(kid not in self.known for kid in fetch.wanted):
+            # By the fetch alone, who is refused later must not push the moment further away; and only by its own name:
+            # those who joined it may have a key that the issuer got after it had answered.
+            if fetch.kid is not None and fetch.kid not in self.known:
                 self._unknown_kid_at = now + self._cooldown
 
     def _get(self) -> tuple[Mapping[str, VerificationKey], float]:

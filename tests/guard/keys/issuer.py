@@ -44,6 +44,8 @@ class Issuer(httpx.BaseTransport):
         self.instead_of: tuple[str, ...] = (METADATA, JWKS)
         self.open = threading.Event()
         self.open.set()
+        # Called when the answer with the keys is made, before it reaches anybody.
+        self.under_way: Callable[[], object] = lambda: None
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Answer as the test wants it, once the issuer is open."""
@@ -51,6 +53,8 @@ class Issuer(httpx.BaseTransport):
         self.open.wait()
         instead = self.instead if request.url.path in self.instead_of else None
         answer = (instead or self.answer)(request)
+        if request.url.path == JWKS:
+            self.under_way()
         # As it comes from a socket: not read yet.
         return httpx.Response(answer.status_code, headers=answer.headers, stream=answer.stream)
 

@@ -146,16 +146,21 @@ async def test_key_found_by_its_first_token_starts_no_cool_down(keys: KeySource,
     assert issuer.fetches == 4
 
 
-async def test_flood_around_a_good_token_is_one_fetch(keys: KeySource, issuer: Issuer) -> None:
-    """A fetch that a good token caused serves the invented names as well that waited for it."""
+async def test_flood_around_a_good_token_is_one_fetch_more(
+    keys: KeySource, issuer: Issuer, clock: Clock
+) -> None:
+    """Of the invented names that met the fetch of a good token, and of those that follow, one is asked for."""
     issuer.open.clear()
     names = ["key-1", *(f"invented-{number}" for number in range(100))]
-    waiting = [asyncio.create_task(keys.key_async(name)) for name in names]
-    await asyncio.sleep(0)
+    waiting = []
+    for name in names:
+        clock.now += 0.001
+        waiting.append(asyncio.create_task(keys.key_async(name)))
+        await asyncio.sleep(0)
     issuer.open.set()
     await asyncio.gather(*waiting)
     await asyncio.gather(*(keys.key_async(f"again-{number}") for number in range(100)))
-    assert issuer.fetches == 1
+    assert issuer.fetches == 2
 
 
 async def test_new_key_is_known_at_its_first_token(keys: KeySource, issuer: Issuer) -> None:
@@ -165,6 +170,30 @@ async def test_new_key_is_known_at_its_first_token(keys: KeySource, issuer: Issu
     assert await keys.key_async("key-2")
     assert await keys.key_async("key-1")
     assert issuer.fetches == 2
+
+
+async def test_new_key_is_known_at_its_first_token_amid_a_fetch(
+    keys: KeySource, issuer: Issuer, clock: Clock
+) -> None:
+    """The answer under way is older than the key: those whose tokens come meanwhile, many or one, ask once more."""
+    await keys.key_async("key-1")
+    answered, go_on = threading.Event(), threading.Event()
+
+    def hold_back() -> None:
+        answered.set()
+        assert go_on.wait(10)
+
+    issuer.under_way = hold_back
+    clock.now += 81
+    assert await keys.key_async("key-1")  # starts a refresh in the background
+    assert await asyncio.to_thread(answered.wait, 10)
+    issuer.keys.append(NEW_KEY.jwk())
+    clock.now += 0.001
+    waiting = [asyncio.create_task(keys.key_async("key-2")) for _ in range(100)]
+    await asyncio.sleep(0)
+    go_on.set()
+    assert all(await asyncio.gather(*waiting))
+    assert issuer.fetches == 3
 
 
 async def test_unreachable_issuer_is_asked_once_per_cool_down(
