@@ -136,6 +136,37 @@ def test_retry_after_of_a_failed_renewal_is_kept(server: Scripted, clock: Clock)
         assert server.count("/token") == asked
 
 
+def test_retry_after_ends_with_the_failure(server: Scripted, clock: Clock) -> None:
+    """Once there is another token, it is renewed ahead of its end as ever."""
+    busy = refused("temporarily_unavailable", 503, Retry_After="86400")
+    server.says("/token", granted("t1", 1000), busy, granted("t2", 1000), granted("t3", 1000))
+    auth = server.credentials(clock=clock)
+    auth.token()
+    clock.now += 900
+    assert auth.token().value == "t1"
+    settled(auth)
+    clock.now += 100
+    assert auth.token().value == "t2"
+    clock.now += 900
+    assert auth.token().value == "t2"
+    settled(auth)
+    assert auth.token().value == "t3"
+
+
+def test_clock_that_is_put_back_keeps_no_renewal_away(server: Scripted, clock: Clock) -> None:
+    """The pause after a failure is as long as it is, and no hour longer."""
+    server.says("/token", granted("t1", 10_000), Reply(500), granted("t2", 10_000))
+    auth = server.credentials(clock=clock)
+    auth.token()
+    clock.now += 9_900
+    auth.token()
+    settled(auth)
+    clock.now -= 1_000
+    assert auth.token().value == "t1"
+    settled(auth)
+    assert auth.token().value == "t2"
+
+
 def test_function_that_fails_at_a_renewal_is_a_failed_renewal(
     server: Scripted, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -83,7 +83,8 @@ class TokenKeeper:
         self._held: Held | None = None
         self._refused: Token | None = None
         self._flight: Flight[Held] | None = None
-        self._renewal_from = 0.0
+        # After a renewal that failed: from when to when none is tried, as long as there is a token.
+        self._pause = (0.0, 0.0)
         self._lock = FlightLock()
         stored = self._stored()
         if stored is not None and clock() < stored.refresh_at:
@@ -102,7 +103,9 @@ class TokenKeeper:
         now = self._clock()
         held = self._usable(now)
         if held is not None:
-            if now >= held.refresh_at and now >= self._renewal_from:
+            begins, ends = self._pause
+            # A clock that was put back to before the pause is not in it.
+            if now >= held.refresh_at and not begins <= now < ends:
                 with self._lock():
                     self._take_off()
             return held
@@ -158,7 +161,7 @@ class TokenKeeper:
         # What a function that returns the secret raises may show anything.
         cause = str(error) if isinstance(error, ClientError) else type(error).__name__
         asked_for = error.retry_after if isinstance(error, ClientError) else None
-        self._renewal_from = now + max(RENEWAL_PAUSE_SECONDS, asked_for or 0)
+        self._pause = (now, now + max(RENEWAL_PAUSE_SECONDS, asked_for or 0))
         with self._lock():
             held = self._usable(now)
             if held is None and stored is not None and now < stored.usable_until:
@@ -170,6 +173,7 @@ class TokenKeeper:
     def _keep(self, held: Held) -> Held:
         with self._lock():
             self._held = held
+            self._pause = (0.0, 0.0)
         return held
 
     def _stored(self) -> Held | None:
