@@ -6,12 +6,11 @@ does it in a ``flight``.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -23,12 +22,10 @@ import httpx
 
 from steelcut.deadline import Deadline
 from steelcut.discovery import is_loopback
+from steelcut.in_process import transport_to
 
 TIMEOUT_SECONDS: Final = 10.0
 MAX_ANSWER_BYTES: Final = 256 * 1024
-
-# Issuers that live in this process, by origin: a test's own, see ``steelcut.testing``.
-_in_process: Final[dict[str, httpx.BaseTransport]] = {}
 
 
 class ClientError(Exception):
@@ -153,15 +150,14 @@ class Exchange:
         raise failure
 
     def _open(self, url: str, timeout: float) -> httpx.Client:
-        parts = urlsplit(url)
-        given = self.transport or _in_process.get(f"{parts.scheme}://{parts.netloc}")
+        given = self.transport or transport_to(url)
         return httpx.Client(
             timeout=timeout,
             follow_redirects=False,
             transport=None if given is None else _Shared(given),
             verify=self.verify or (_tls() if given is None else False),
             # A proxy from the environment cannot reach this machine's loopback address.
-            trust_env=not is_loopback(parts.hostname),
+            trust_env=not is_loopback(urlsplit(url).hostname),
         )
 
 
@@ -179,20 +175,6 @@ class _Shared(httpx.BaseTransport):
 
     def close(self) -> None:
         """Leave it open: requests of other threads are on their way over it."""
-
-
-@contextlib.contextmanager
-def in_process(origin: str, transport: httpx.BaseTransport) -> Iterator[None]:
-    """Answer whatever this process asks of ``origin`` (``https://host``) by ``transport``, until the block ends."""
-    before = _in_process.get(origin)
-    _in_process[origin] = transport
-    try:
-        yield
-    finally:
-        if before is None:
-            del _in_process[origin]
-        else:
-            _in_process[origin] = before
 
 
 def retry_after_seconds(value: str, *, now: float) -> float | None:

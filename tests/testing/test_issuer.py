@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import subprocess
+import sys
 import time
 from typing import Any
 
@@ -9,7 +12,7 @@ import httpx
 import jwt
 import pytest
 
-from steelcut import RequestRefused, Unreachable, request_token
+from steelcut import RequestRefused, Unreachable, Verifier, in_process, request_token
 from steelcut.testing import Issuer
 
 URL = "https://issuer.example.com"
@@ -75,6 +78,15 @@ def test_keys_of_an_issuer_last_as_long_as_the_process() -> None:
         read(Issuer("https://another.example.com"), token)
 
 
+def test_keys_of_another_algorithm_have_other_names() -> None:
+    """A guard that has met the issuer with one algorithm finds the keys of the other, and those of the first again."""
+    url = "https://both.example.com"
+    verifier = Verifier(url, audience=AUDIENCE)
+    for algorithm in ("ES256", "RS256", "ES256"):
+        with Issuer(url, algorithm=algorithm) as issuer:
+            assert verifier.verify(issuer.token(audience=AUDIENCE)).issuer == url
+
+
 def test_rotation_publishes_the_older_keys_still() -> None:
     """Tokens of before stay good, new ones are of the new key."""
     issuer = Issuer("https://rotating.example.com")
@@ -98,6 +110,34 @@ def test_clients_of_this_process_find_it_within_the_block() -> None:
         request_token(
             client_id="reports", client_secret="s3cret", token_url="http://127.0.0.1:9/token", retries=None
         )
+
+
+def test_issuers_on_one_origin_answer_each_for_itself() -> None:
+    """As tenants of one server do, in whatever order they begin, and also when another one is away."""
+    tenants = [Issuer(f"https://tenants.example.com{path}") for path in ("/b", "", "/b/c", "/bc/")]
+    client: dict[str, Any] = {"client_id": "reports", "client_secret": "s3cret"}
+    with contextlib.ExitStack() as served:
+        for issuer in tenants:
+            served.enter_context(issuer).client(**client, audience=AUDIENCE)
+        verifier = Verifier([issuer.url for issuer in tenants], audience=AUDIENCE)
+        for issuer in tenants:
+            token = request_token(**client, issuer=issuer.url, retries=None).value
+            assert verifier.verify(token).issuer == issuer.url
+        tenants[0].available = False
+        assert request_token(**client, issuer=tenants[2].url, retries=None).value
+        with pytest.raises(Unreachable):
+            request_token(**client, issuer=tenants[0].url, retries=None)
+
+
+def test_later_issuer_of_a_name_takes_its_place_until_it_ends() -> None:
+    """A test may replace the issuer of a fixture for a while."""
+    with Issuer(URL) as outer:
+        with Issuer(URL) as inner, httpx.Client(transport=in_process.transport_to(URL)) as http:
+            http.get(f"{URL}/jwks")
+        assert (outer.requests, inner.requests) == ([], ["GET /jwks"])
+        with httpx.Client(transport=in_process.transport_to(URL)) as http:
+            http.get(f"{URL}/jwks")
+        assert outer.requests == ["GET /jwks"]
 
 
 REFUSED = [
@@ -178,6 +218,17 @@ def test_fixture_is_there_without_an_import(steelcut_issuer: Issuer) -> None:
     assert steelcut_issuer.url == "https://issuer.example.com"
     steelcut_issuer.client("reports", "s3cret", audience=AUDIENCE)
     assert request_token(client_id="reports", client_secret="s3cret", issuer=steelcut_issuer.url).value
+
+
+def test_run_of_pytest_without_it_loads_nothing_for_it() -> None:
+    """The plugin is imported at every run of pytest wherever Steelcut is installed."""
+    program = """
+import sys
+import steelcut.testing.pytest_plugin
+assert not {"httpx", "jwt", "cryptography"} & set(sys.modules)
+from steelcut.testing import Issuer
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
 
 
 def test_bad_arguments_are_told() -> None:

@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from steelcut import discovery, exchange
+from steelcut import discovery, in_process
 from steelcut.testing import token_endpoint
 from steelcut.testing.answers import Reply, asgi_app, transport
 from steelcut.testing.clients import Client
-from steelcut.testing.signing import SigningKey, keys_of
+from steelcut.testing.signing import SigningKey, keys_of, kid_of
 
 LIFETIME_SECONDS: Final = 300
 TOKEN_TYPE: Final = "at+jwt"  # noqa: S105 - RFC 9068 §2.1, a type
@@ -61,8 +61,7 @@ class Issuer:
 
     def __enter__(self) -> Self:
         """Answer what this process asks of the origin of ``url``."""
-        parts = urlsplit(self.url)
-        self._served.enter_context(exchange.in_process(f"{parts.scheme}://{parts.netloc}", self.transport))
+        self._served.enter_context(in_process.served(self.url, self.transport))
         return self
 
     def __exit__(
@@ -113,7 +112,8 @@ class Issuer:
 
     def rotate_key(self) -> str:
         """Sign with a new key from now on, and publish the older ones still. Returns the new ``kid``."""
-        self._keys.append(SigningKey.generate(self.algorithm, kid=f"key-{len(self._keys) + 1}"))
+        kid = kid_of(self.algorithm, len(self._keys) + 1)
+        self._keys.append(SigningKey.generate(self.algorithm, kid=kid))
         return self._keys[-1].kid
 
     @property

@@ -51,5 +51,10 @@ def keys_of(issuer: str, algorithm: str) -> list[SigningKey]:
     """Return the keys of ``issuer``, oldest first; the list is the issuer's own to add to."""
     key = (issuer, algorithm)
     if key not in _made:
-        _made[key] = [SigningKey.generate(algorithm, kid="key-1")]
+        _made[key] = [SigningKey.generate(algorithm, kid=kid_of(algorithm, 1))]
     return _made[key]
+
+
+def kid_of(algorithm: str, number: int) -> str:
+    """Name a key so that an issuer of the same URL with another algorithm has none of that name."""
+    return f"{algorithm.lower()}-{number}"
