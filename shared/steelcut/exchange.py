@@ -142,7 +142,7 @@ class Exchange:
                 return Answer(url, response.status_code, response.headers, bytes(body))
         except httpx.TimeoutException:
             failure = Unreachable(too_slow)
-        except (httpx.TransportError, httpx.InvalidURL) as error:
+        except (httpx.TransportError, httpx.InvalidURL, UnicodeError) as error:  # the last for odd host names
             failure = Unreachable(
                 too_slow if deadline.is_over else f"{url} cannot be reached: {_cause(error)}."
             )

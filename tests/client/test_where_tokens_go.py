@@ -47,6 +47,7 @@ ORIGINS = [
     ("https://api.example.com/v1", "https://API.example.com:443/", True),
     ("https://api.example.com", "https://api.example.com/", True),
     ("https://bücher.example", "https://xn--bcher-kva.example/", True),
+    ("https://xn--a.example", "https://xn--a.example/", True),
     ("https://api.example.com", "https://api.example.com:8443/", False),
     ("https://api.example.com", "https://api.example.com.evil.example/", False),
     ("https://api.example.com", "https://evil.example/?https://api.example.com", False),

@@ -117,6 +117,17 @@ def test_silence_is_cut_off(tls: ssl.SSLContext | None, exchange: Exchange) -> N
         gone.set()
 
 
+@pytest.mark.parametrize(
+    "host",
+    ["a..example.com", f"{'a' * 70}.example.com", "xn--a.example.com"],
+    ids=["dots", "long", "punycode"],
+)
+def test_host_that_cannot_be_is_not_reached(host: str) -> None:
+    """A name that no resolver takes, in a setting or in somebody's metadata, is a failure like any other."""
+    with pytest.raises(Unreachable, match=rf"^https://{host}/token cannot be reached: "):
+        Exchange().send("GET", f"https://{host}/token")
+
+
 def test_answer_in_time_leaves_nothing_behind() -> None:
     """The watch over a request ends with it, so that a thousand requests leave no thousand threads."""
     before = threading.active_count()

@@ -51,8 +51,9 @@ def is_url(resource: str) -> bool:
 
 def same_origin(one: httpx.URL, other: httpx.URL) -> bool:
     """Say whether two URLs have scheme, host and port in common (RFC 6454 §5)."""
-    # httpx writes scheme and host in lower case, and leaves out the port that the scheme has anyway.
-    return (one.scheme, one.host, one.port) == (other.scheme, other.host, other.port)
+    # httpx writes scheme and host in lower case, and leaves out the port that the scheme has anyway. The host as it is
+    # sent: not every one can be decoded (RFC 5891 §5).
+    return (one.scheme, one.raw_host, one.port) == (other.scheme, other.raw_host, other.port)
 
 
 def _parsed(resource: str) -> httpx.URL:
