@@ -103,32 +103,6 @@ async def test_head_has_no_body(plain: Plain, path: str) -> None:
     assert (head[1]["body"], bool(get[1]["body"])) == (b"", True)
 
 
-async def test_metadata_is_served_to_anybody(plain: Plain) -> None:
-    """RFC 9728 §3: GET and HEAD only; with another method it is a path like any other."""
-    app = GuardMiddleware(plain, guard)
-    answer = await ask(app, METADATA_PATH)
-    assert answer.json() == guard.metadata()
-    assert answer.headers["Cache-Control"] == "public, max-age=300"
-    assert (await ask(app, METADATA_PATH, "POST")).status_code == 401
-    assert (await ask(app, METADATA_PATH + "/")).status_code == 401
-    assert plain.reached == []
-
-
-async def test_resource_that_is_no_url_has_no_metadata(plain: Plain) -> None:
-    """A name such as other servers use is no place; the challenge then names none, unless it is told one."""
-    app = GuardMiddleware(plain, Guard(ISSUER, audience="orders-api"))
-    assert (await ask(app, "/")).headers["WWW-Authenticate"] == 'Bearer realm="orders-api"'
-    with pytest.raises(ValueError, match="resource_metadata"):
-        Guard(ISSUER, audience="orders-api").metadata_route()
-    told = Guard(ISSUER, audience="orders-api", resource_metadata="https://api.example.com/about")
-    app = GuardMiddleware(plain, told)
-    assert (
-        'resource_metadata="https://api.example.com/about"'
-        in (await ask(app, "/")).headers["WWW-Authenticate"]
-    )
-    assert (await ask(app, "/about")).json()["resource"] == "orders-api"
-
-
 async def test_public_path_is_open(plain: Plain) -> None:
     """To anybody, with any method and query, also to who brings a bad token; claims are not there."""
     app = GuardMiddleware(plain, guard, public=["/health", "/"])

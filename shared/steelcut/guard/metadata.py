@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -22,9 +23,9 @@ HEADERS: Final = {
 
 
 def path(guard: Guard) -> str | None:
-    """Return the path at which the metadata of ``guard`` is served, None if it is not."""
+    """Return the path at which the metadata of ``guard`` is served, decoded as in ASGI's scope, None if it is not."""
     url = guard.metadata_url
-    return None if url is None else urlsplit(url).path or "/"
+    return None if url is None else unquote(urlsplit(url).path) or "/"
 
 
 def body(guard: Guard) -> bytes:
@@ -45,5 +46,8 @@ def route(guard: Guard) -> Route:
     async def protected_resource_metadata(_request: Request) -> Response:
         return Response(content, headers=HEADERS)
 
-    # Braces would be parameters to Starlette; a URL has none.
-    return Route(place, protected_resource_metadata, methods=["GET"])
+    found = Route("/", protected_resource_metadata, methods=["GET"])
+    # Not given to Starlette, to which braces are parameters.
+    found.path = found.path_format = place
+    found.path_regex = re.compile(rf"{re.escape(place)}\Z")
+    return found
