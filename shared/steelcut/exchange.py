@@ -26,6 +26,8 @@ from steelcut.in_process import transport_to
 
 TIMEOUT_SECONDS: Final = 10.0
 MAX_ANSWER_BYTES: Final = 256 * 1024
+# Thirty years: the most that nine digits say.
+MAX_RETRY_AFTER_SECONDS: Final = 999_999_999.0
 
 
 class ClientError(Exception):
@@ -180,7 +182,8 @@ class _Shared(httpx.BaseTransport):
 def retry_after_seconds(value: str, *, now: float) -> float | None:
     """Return how many seconds a Retry-After header asks for (RFC 9110 §10.2.3), None when it cannot be read.
 
-    ``now`` is in epoch seconds, for a header that holds a date; one that has passed asks for nothing: 0.
+    ``now`` is in epoch seconds, for a header that holds a date; one that has passed asks for nothing: 0. Never more
+    than ``MAX_RETRY_AFTER_SECONDS``: nobody can sleep for the centuries that a date may ask for.
     """
     if re.fullmatch(r"[0-9]{1,9}", value):
         return float(value)
@@ -189,7 +192,8 @@ def retry_after_seconds(value: str, *, now: float) -> float | None:
     except (TypeError, ValueError, OverflowError):
         return None
     # RFC 9110 §5.6.7: a date without a zone is one of Greenwich.
-    return max(0.0, (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now)
+    seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now
+    return min(max(0.0, seconds), MAX_RETRY_AFTER_SECONDS)
 
 
 def printable(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime, formatdate
@@ -92,6 +93,15 @@ def test_retry_after_takes_the_place_of_the_wait(server: Scripted) -> None:
     assert 15 < waits[1] <= 20
 
 
+def test_retry_after_of_centuries_can_be_slept(server: Scripted) -> None:
+    """Where nothing bounds the attempts, it is waited for as long as a program can."""
+    waits: list[float] = []
+    busy = Reply(503, b"", {"Retry-After": "Fri, 31 Dec 9999 23:59:59 GMT"})
+    server.says("/token", busy, granted("t1"))
+    server.credentials(retries=quick(waits, timeout=None)).token()
+    assert 0 < waits[0] < threading.TIMEOUT_MAX
+
+
 def test_retry_after_beyond_the_budget_ends_the_attempts(server: Scripted) -> None:
     """The caller hears how long it would have been."""
     waits: list[float] = []
@@ -167,9 +177,24 @@ NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
         (format_datetime(NOW + timedelta(minutes=1), usegmt=True), 60),
         ("Wed, 25 Nov 2026 12:01:00", 60),
         (format_datetime(NOW - timedelta(minutes=1), usegmt=True), 0),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 999_999_999),
         *((value, None) for value in ("", "soon", "-1", "1.5", "9" * 5000, "Wed, 99 Nov 2026", "٣")),
     ],
-    ids=["0", "120", "date", "no zone", "past", "empty", "word", "minus", "part", "long", "no date", "digit"],
+    ids=[
+        "0",
+        "120",
+        "date",
+        "no zone",
+        "past",
+        "far",
+        "empty",
+        "word",
+        "minus",
+        "part",
+        "long",
+        "no date",
+        "digit",
+    ],
 )
 def test_retry_after_is_read(value: str, seconds: float | None) -> None:
     """What cannot be read is as if it were not there."""

@@ -179,6 +179,7 @@ def _spoil(name: str, file: Path) -> None:
         "endless": {"expires_in": 1e300},
         "not a number": {"expires_in": float("nan")},
         "no time": {"asked_at": None},
+        "no time that is": {"asked_at": 10**400},
         "expired": {"asked_at": members["asked_at"] - 4000},
         "future": {"asked_at": members["asked_at"] + 4000},
     }
@@ -217,6 +218,7 @@ SPOILT = [
         "endless",
         "not a number",
         "no time",
+        "no time that is",
         "expired",
         "future",
     ),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import math
 import os
 import secrets
 import stat
@@ -13,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
+from steelcut.claims import MAX_NUMERIC_DATE
 from steelcut.client.wire import MAX_LIFETIME_SECONDS, Token, is_token
 
 MAX_FILE_BYTES: Final = 256 * 1024
@@ -122,7 +122,7 @@ def _token(members: dict[str, Any]) -> tuple[Token, float] | None:
         return None
     if lifetime is not None and not _is_number(lifetime, MAX_LIFETIME_SECONDS):
         return None
-    if not _is_number(asked_at, math.inf):
+    if not _is_number(asked_at, MAX_NUMERIC_DATE):
         return None
     return Token(str(value), None if lifetime is None else int(lifetime), scope), float(asked_at or 0)
 
