@@ -25,7 +25,8 @@ class Claims:
     """What the issuer says about the bearer of a verified access token (RFC 9068 §2.2).
 
     The times are seconds since the epoch. ``token_id`` is empty when the issuer gives its tokens none. ``raw`` holds
-    every claim of the token as it was signed.
+    every claim of the token as it was signed. All requests with that token share it, so it and the objects in it cannot
+    be changed; the lists in it must not be. ``copy.deepcopy(claims.raw)`` is a ``dict`` of your own.
     """
 
     issuer: str

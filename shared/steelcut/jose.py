@@ -16,6 +16,22 @@ class Malformed(ValueError):
     """The text is not what JOSE allows; the message is short, fixed and safe to log."""
 
 
+class JSONObject(dict[str, Any]):
+    """An object as it was signed, which cannot be changed: many may share it. A copy of it is a plain ``dict``."""
+
+    __slots__ = ()
+
+    def _refuse(self, *_: object, **__: object) -> NoReturn:
+        raise TypeError("what was signed cannot be changed, only a copy of it")
+
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
+
+    def __reduce__(self) -> tuple[type[dict[str, Any]], tuple[dict[str, Any]]]:
+        """Be copied and pickled as a ``dict``."""
+        return dict, (dict(self),)
+
+
 def decode_base64url(segment: bytes) -> bytes:
     """Return the octets behind ``segment``, of which there is exactly one spelling.
 
@@ -32,7 +48,7 @@ def decode_base64url(segment: bytes) -> bytes:
     return octets
 
 
-def read_object(octets: bytes) -> dict[str, Any]:
+def read_object(octets: bytes) -> JSONObject:
     """Return the JSON object in ``octets``, which must be UTF-8.
 
     Raises ``Malformed`` at anything else, at a member name that occurs twice (RFC 7515 §4 leaves the choice
@@ -47,13 +63,13 @@ def read_object(octets: bytes) -> dict[str, Any]:
         raise Malformed("nested too deeply") from None
     except ValueError:
         raise Malformed("not JSON in UTF-8") from None
-    if type(value) is not dict:
+    if not isinstance(value, JSONObject):
         raise Malformed("not a JSON object")
     return value
 
 
-def _once_each(members: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(members)
+def _once_each(members: list[tuple[str, Any]]) -> JSONObject:
+    value = JSONObject(members)
     if len(value) != len(members):
         raise Malformed("a member name occurs twice")
     return value

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 import trio
@@ -119,6 +120,19 @@ def test_guard_without_an_event_loop(issuer: SocketIssuer) -> None:
     with pytest.raises(InvalidToken) as refusal:
         guard.admit_sync(["Bearer a.b.c"], ["read"])
     assert 'error="invalid_token"' in refusal.value.headers()["WWW-Authenticate"]
+
+
+def test_nobody_changes_the_claims_of_the_next_request(issuer: SocketIssuer, verifier: Verifier) -> None:
+    """A token that is remembered says for ever what was signed."""
+    token = issuer.token(tenant="blue", roles={"reader": True})
+    claims: Any = verifier.verify(token).raw
+    with pytest.raises(TypeError, match="what was signed cannot be changed"):
+        claims["tenant"] = "acme"
+    with pytest.raises(TypeError, match="what was signed cannot be changed"):
+        del claims["roles"]["reader"]
+    assert verifier.cache_info().hits == 0
+    assert verifier.verify(token).raw["roles"] == {"reader": True}
+    assert verifier.cache_info().hits == 1
 
 
 def test_memory_holds_under_threads(issuer: SocketIssuer) -> None:

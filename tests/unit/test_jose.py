@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import copy
 import json
+import pickle
+from collections.abc import Callable
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -57,3 +61,45 @@ def test_nesting_is_refused_or_read_but_never_a_crash(depth: int) -> None:
     """A tower of brackets exhausts no stack."""
     with pytest.raises(Malformed):
         read_object(b'{"x":' + b"[" * depth)
+
+
+CHANGES: list[Callable[[Any], object]] = [
+    lambda value: value.__setitem__("a", 1),
+    lambda value: value.__delitem__("a"),
+    lambda value: value.__ior__({"a": 1}),
+    lambda value: value.update(a=1),
+    lambda value: value.setdefault("z", 1),
+    lambda value: value.pop("a"),
+    lambda value: value.popitem(),
+    lambda value: value.clear(),
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_object_cannot_be_changed(change: Callable[[Any], object]) -> None:
+    """Nor can an object in it: what was signed is shared by all who ask."""
+    value = read_object(b'{"a": {"a": [1]}}')
+    for shared in (value, value["a"]):
+        with pytest.raises(TypeError, match="only a copy of it"):
+            change(shared)
+    assert value == {"a": {"a": [1]}}
+
+
+COPIES: list[Callable[[Any], Any]] = [
+    dict,
+    copy.copy,
+    copy.deepcopy,
+    lambda value: value.copy(),
+    lambda value: value | {},
+    lambda value: pickle.loads(pickle.dumps(value)),  # noqa: S301 - our own
+    lambda value: json.loads(json.dumps(value)),
+    lambda value: json.loads(orjson.dumps(value)),
+]
+
+
+@pytest.mark.parametrize("copied", COPIES)
+def test_copy_of_an_object_is_a_dict_of_ones_own(copied: Callable[[Any], Any]) -> None:
+    """However it is made; and whatever writes JSON takes an object."""
+    value = copied(read_object(b'{"a": {"b": [1]}}'))
+    value["c"] = 2
+    assert value == {"a": {"b": [1]}, "c": 2}
