@@ -58,7 +58,7 @@ AUTH: Final[dict[Callable[..., Any], Call]] = {
     clients.replace_grants: lambda c: clients.replace_grants(c, CLIENT, {RESOURCE: ["read"]}),
     secrets.secrets: lambda c: secrets.secrets(c, CLIENT, rest_seconds=60),
     secrets.set_expiry: lambda c: secrets.set_expiry(c, CLIENT, SECRET, NOW),
-    secrets.shorten: lambda c: secrets.shorten(c, CLIENT, [SECRET], 60),
+    secrets.shorten: lambda c: secrets.shorten(c, CLIENT, [SECRET], 60, by_operator=True),
     secrets.delete_secrets: lambda c: secrets.delete_secrets(c, CLIENT, [SECRET]),
     idempotency.answer: lambda c: idempotency.answer(c, "client:a", "b", 60),
     idempotency.forget_answers: lambda c: idempotency.forget_answers(c, 3600.0),

@@ -75,7 +75,13 @@ REFUSALS: list[tuple[str, Work, type[AdministrationError], str]] = [
         "end that is none in UTC",
         lambda c: clients.update_client(c, ACTOR, "jane", {"expires_at": END_OF_TIME}),
         Invalid,
-        "in the years 1 to 9999",
+        "within the years 1 to 9999",
+    ),
+    (
+        "end that PostgreSQL would take for never",
+        lambda c: clients.update_client(c, ACTOR, "jane", {"expires_at": datetime.max.replace(tzinfo=UTC)}),
+        Invalid,
+        "within the years 1 to 9999",
     ),
     (
         "large metadata",

@@ -14,6 +14,8 @@ from auth_service.grants import SCOPE_TOKEN
 MAX_LIFETIME_SECONDS = 86_400
 MAX_SCOPE_CHARACTERS = 255
 MAX_NAME_CHARACTERS = 200
+# asyncpg takes the first moment and the last for infinity, and gives them back without an offset.
+_INFINITE = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 MAX_METADATA_BYTES = 8192
 # Each level is one more of what wraps it: a list of clients, an event with before and after, an answer that is kept.
 MAX_METADATA_LEVELS = 32
@@ -64,10 +66,11 @@ def check_moment(moment: datetime, what: str) -> None:
     if moment.tzinfo is None:
         raise Invalid(f"{what} needs a time zone, as in 2031-12-31T12:00:00Z.")
     try:
-        moment.astimezone(UTC)
+        is_one = moment.astimezone(UTC) not in _INFINITE
     except OverflowError:
-        # The years 1 and 9999 have such moments.
-        raise Invalid(f"{what} must lie in the years 1 to 9999 of UTC.") from None
+        is_one = False
+    if not is_one:
+        raise Invalid(f"{what} must lie within the years 1 to 9999 of UTC.")
 
 
 def check_metadata(metadata: object) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from auth_service import client_secrets
 from auth_service.administration.audit import record
@@ -51,6 +51,13 @@ class RotatedSecret:
     replaced: tuple[SecretRow, ...]
 
 
+class _End(NamedTuple):
+    """When a secret ends, None for never; ``by_operator`` where its successors end then, too."""
+
+    expires_at: datetime | None
+    by_operator: bool
+
+
 async def list_secrets(connection: Connection, client_id: str) -> list[SecretRow]:
     """Return a client's secrets, oldest first. Raises ``NotFound`` when there is no such client."""
     await show_client(connection, client_id)
@@ -73,7 +80,7 @@ async def add_secret(
     check_expiry(expires_at, "The secret's end")
     async with connection.transaction():
         await hold_client(connection, client_id)
-        added = await _add(connection, client_id, label, expires_at)
+        added = await _add(connection, client_id, label, _End(expires_at, by_operator=False))
         after = _audited(added.secret)
         await record(connection, actor, "secret.add", "client", client_id, after=after)
     return added
@@ -138,7 +145,8 @@ async def rotate_secret(
     async with connection.transaction():
         await hold_client(connection, client_id)
         replaced = await _to_replace(connection, client_id, replaces)
-        return await _rotate(connection, actor, client_id, replaced, overlap, label, expires_at)
+        end = _End(expires_at, by_operator=False)
+        return await _rotate(connection, actor, client_id, replaced, overlap, label, end, by_operator=True)
 
 
 async def rotate_own_secret(
@@ -152,9 +160,12 @@ async def rotate_own_secret(
 ) -> RotatedSecret:
     """Rotate as ``rotate_secret`` does, for a client that asks for it itself.
 
-    The new secret lives as long as the newest of the replaced ones was meant to, so that a client cannot rotate away
-    the end that the operator gave it. Raises ``Conflict`` also when the client is disabled or has expired: a token of
-    before that is no way back in.
+    The new secret lives as long as the newest live one was meant to, and no longer than an end that an operator gave it
+    later, so that a client cannot rotate that end away.
+
+    Raises ``Conflict`` also while an operator's rotation is under way: whoever has the secret that is about to end
+    would shut out those who have the new one. And when the client is disabled or has expired: a token of before that is
+    no way back in.
     """
     check_label(label)
     _check_overlap(overlap)
@@ -165,11 +176,10 @@ async def rotate_own_secret(
         replaced = await _to_replace(connection, client_id, replaces)
         if not replaced:
             raise Conflict("This client has no live secret that could be rotated.")
-        newest = replaced[-1]
-        expires_at = None
-        if newest.expires_at is not None:
-            expires_at = datetime.now(UTC) + (newest.expires_at - newest.created_at)
-        return await _rotate(connection, actor, client_id, replaced, overlap, label, expires_at)
+        live = [secret for secret in await list_secrets(connection, client_id) if secret.live]
+        _check_no_rotation(live)
+        end = _end_of_own(live[-1], datetime.now(UTC))
+        return await _rotate(connection, actor, client_id, replaced, overlap, label, end)
 
 
 async def _rotate(
@@ -179,11 +189,13 @@ async def _rotate(
     replaced: list[SecretRow],
     overlap: timedelta,
     label: str,
-    expires_at: datetime | None,
+    end: _End,
+    *,
+    by_operator: bool = False,
 ) -> RotatedSecret:
-    added = await _add(connection, client_id, label, expires_at)
+    added = await _add(connection, client_id, label, end)
     ids = [secret.secret_id for secret in replaced]
-    await queries.shorten(connection, client_id, ids, overlap.total_seconds())
+    await queries.shorten(connection, client_id, ids, overlap.total_seconds(), by_operator=by_operator)
     rows = {row.secret_id: row for row in await list_secrets(connection, client_id)}
     ended = tuple(rows[secret_id] for secret_id in ids)
     await record(
@@ -198,9 +210,7 @@ async def _rotate(
     return RotatedSecret(added, ended)
 
 
-async def _add(
-    connection: Connection, client_id: str, label: str, expires_at: datetime | None
-) -> AddedSecret:
+async def _add(connection: Connection, client_id: str, label: str, end: _End) -> AddedSecret:
     """Store a fresh secret. The caller holds the client."""
     known = await queries.secrets(connection, client_id, rest_seconds=REST_SECONDS)
     if sum(secret.live for secret in known) >= MAX_LIVE_SECRETS:
@@ -213,7 +223,13 @@ async def _add(
     secret = client_secrets.generate()
     hashed = client_secrets.hash_secret(secret.value)
     await queries.insert_secret(
-        connection, client_id, secret.secret_id, hashed, label=label, expires_at=expires_at
+        connection,
+        client_id,
+        secret.secret_id,
+        hashed,
+        label=label,
+        expires_at=end.expires_at,
+        ends_by_operator=end.by_operator,
     )
     return AddedSecret(await _one(connection, client_id, secret.secret_id), secret.value)
 
@@ -233,6 +249,25 @@ async def _to_replace(connection: Connection, client_id: str, replaces: str | No
     if not secret.live:
         raise Conflict("The secret to replace has expired: add a new one.")
     return [secret]
+
+
+def _check_no_rotation(live: list[SecretRow]) -> None:
+    ends = [secret.expires_at for secret in live if secret.ends_by_operator and secret.expires_at is not None]
+    if 0 < len(ends) < len(live):
+        raise Conflict(
+            "An operator is replacing a secret of this client, which ends at "
+            f"{max(ends).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC: rotate again after that."
+        )
+
+
+def _end_of_own(newest: SecretRow, now: datetime) -> _End:
+    if newest.expires_at is None or newest.ends_by_operator:
+        return _End(newest.expires_at, newest.ends_by_operator)
+    try:
+        return _End(now + (newest.expires_at - newest.created_at), by_operator=False)
+    except OverflowError:
+        # It was meant to live to the end of the calendar, which is where its successor ends, too.
+        return _End(newest.expires_at, by_operator=False)
 
 
 def _check_overlap(overlap: timedelta) -> None:
