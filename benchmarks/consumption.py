@@ -72,11 +72,19 @@ def _family(roots: Iterable[int]) -> dict[int, _Stat]:
 
 
 def machine_cpu_seconds() -> float:
-    """Return the processor time that all processes of the machine consumed since its start, in seconds.
+    """Return the processor time that the machine consumed since its start, in seconds."""
+    return busy_ticks(Path("/proc/stat").read_text(encoding="utf-8")) * _TICK_SECONDS
 
-    Of a virtual machine, also what others on the same host took from it (``steal``); without the time of interrupts,
-    which belong to nobody.
+
+def busy_ticks(stat: str) -> int:
+    """Return the ticks of ``/proc/stat`` in which the machine was neither idle nor waiting for a disk.
+
+    Those of interrupts are among them: what the kernel does there, as receiving by loopback, may be counted to the
+    process that it interrupts as well, and would then be missing of the whole. So is what others on the same host
+    took from a virtual machine (``steal``).
     """
-    fields = Path("/proc/stat").read_text(encoding="utf-8").partition("\n")[0].split()
-    user, nice, system, steal = (int(fields[place]) for place in (1, 2, 3, 8))
-    return (user + nice + system + steal) * _TICK_SECONDS
+    fields = stat.partition("\n")[0].split()
+    user, nice, system, interrupts, soft_interrupts, steal = (
+        int(fields[place]) for place in (1, 2, 3, 6, 7, 8)
+    )
+    return user + nice + system + interrupts + soft_interrupts + steal

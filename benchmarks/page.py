@@ -40,7 +40,7 @@ def section(result: Mapping[str, Any], name: str) -> str:
         f"Of [{name}](../benchmarks/results/{name}): commit {machine['commit']}, {machine['cores']} cores of"
         f" {machine['processor']}, Python {machine['python']}, PostgreSQL {machine['postgresql']};"
         f" {_pairs(result)} pairs of windows of {plan['seconds']} s, {plan['connections']} connections;"
-        f" others kept {_strangers(result):.2f} cores busy.\n\n"
+        f" others kept {_strangers(result):z.2f} cores busy.\n\n"
     )
     return said + _HEAD + "".join(_lines(measured) for measured in result["in_turns"].values())
 

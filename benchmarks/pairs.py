@@ -93,7 +93,8 @@ class Bench:
 class Window:
     """One load, and what the server and its database consumed for it, in seconds of processor time.
 
-    ``strangers`` is how many cores were kept busy meanwhile by processes that have nothing to do with it.
+    ``strangers`` is how many cores were kept busy meanwhile by processes that have nothing to do with it. Clocks of
+    processes and machine tick apart: of a single turn it may lie below zero, which evens out unless it is cut off.
     """
 
     load: wrk.Load
@@ -276,7 +277,7 @@ class _Loads:
                 load,
                 consumption(self._target.pids).cpu_seconds - of_server,
                 consumption([database.pid]).cpu_seconds - of_database if database else 0.0,
-                max(0.0, strangers_cpu_seconds() - of_strangers) / (time.monotonic() - begin),
+                (strangers_cpu_seconds() - of_strangers) / (time.monotonic() - begin),
                 (await database.statements()).since(statements) if database else statements,
             )
         )

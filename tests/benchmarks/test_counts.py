@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from benchmarks.consumption import consumption, machine_cpu_seconds
+from benchmarks.consumption import busy_ticks, consumption, machine_cpu_seconds
 from benchmarks.cores import Cores, divided, give_the_server_its_core
 from benchmarks.statements import Statements
 from benchmarks.table import Row
@@ -45,6 +45,12 @@ def test_the_machine_consumes_what_any_process_does() -> None:
     before = machine_cpu_seconds()
     subprocess.run([sys.executable, "-c", BURN], check=True)
     assert machine_cpu_seconds() - before >= 0.08
+
+
+def test_interrupts_are_consumption() -> None:
+    """Loopback's are counted to the processes that they interrupt, so they must not be missing of the whole."""
+    # user, nice, system, idle, iowait, irq, softirq, steal, guest, guest_nice (proc_stat(5)).
+    assert busy_ticks("cpu  1 20 300 7 7 4000 50000 600000 7 7\ncpu0 9 9\n") == 654_321
 
 
 def test_a_descendant_counts_once() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import os
 from collections.abc import AsyncIterator
@@ -12,7 +13,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from benchmarks import throughput, wrk
+from benchmarks import pairs, throughput, wrk
 from benchmarks.pairs import (
     SETTLE_SECONDS,
     Bench,
@@ -65,7 +66,13 @@ async def test_subjects_take_turns(feigned_wrk: Program, tmp_path: Path) -> None
     assert (comparison.ours.requests, comparison.other.requests) == (1500, 1500)
     assert comparison.ratios == [1, 1, 1]
     assert comparison.ours.resident_bytes[0] > 0
-    assert all(window.strangers >= 0 for window in comparison.ours.windows)
+
+
+async def test_strangers_below_zero_are_kept(feigned_wrk: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one turn has too much another has too little: cut off at zero, a median would say that nobody was there."""
+    monkeypatch.setattr(pairs, "strangers_cpu_seconds", itertools.count(0, -1).__next__)
+    (side,) = await measure_in_turns(Bench(feigned_wrk, None, PLAN), subject("ours"))
+    assert all(window.strangers < 0 for window in side.windows)
 
 
 async def test_a_window_is_made_of_turns(feigned_wrk: Program, tmp_path: Path) -> None:
