@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import jwt
 import pytest
+from cryptography.exceptions import InvalidSignature
 
 from benchmarks.bare import BASELINES
 from benchmarks.population import document_of
@@ -47,8 +48,17 @@ async def test_signing_makes_a_new_token_each_time(kind: str) -> None:
     assert len(jwt.utils.base64url_decode(first["access_token"].rpartition(".")[2])) == 64
 
 
-async def test_verifying_looks_at_signature_issuer_and_audience() -> None:
-    """A good token gets the body, each other one an error."""
+@pytest.mark.parametrize(
+    ("kind", "of_signature", "of_claims"),
+    [
+        ("verify", jwt.InvalidSignatureError, jwt.InvalidTokenError),
+        ("verify_directly", InvalidSignature, ValueError),
+    ],
+)
+async def test_verifying_looks_at_all_that_counts(
+    kind: str, of_signature: type[Exception], of_claims: type[Exception]
+) -> None:
+    """Signature, issuer, audience and times: a good token gets the body, each other one an error."""
     issuer = Issuer(ISSUER)
     async with httpx.AsyncClient(transport=issuer.transport) as client:
         uri = (await client.get(f"{ISSUER}/.well-known/oauth-authorization-server")).json()["jwks_uri"]
@@ -57,13 +67,17 @@ async def test_verifying_looks_at_signature_issuer_and_audience() -> None:
     needs = {"jwk": jwk, "issuer": ISSUER, "audience": AUDIENCE, "body": BODY}
     head, claims, signature = token.split(".")
     forged = f"{head}.{claims}.{signature[:-4]}AAAA"
-    async with client_of("verify", needs) as client:
+    async with client_of(kind, needs) as client:
         assert (await client.get("/", headers={"Authorization": f"Bearer {token}"})).text == BODY
-        with pytest.raises(jwt.InvalidSignatureError):
+        with pytest.raises(of_signature):
             await client.get("/", headers={"Authorization": f"Bearer {forged}"})
+        for wrong in ({"expires_in": -60}, {"iat": 9e9}, {"nbf": 9e9}):
+            other = issuer.token(audience=AUDIENCE, **wrong)
+            with pytest.raises(of_claims):
+                await client.get("/", headers={"Authorization": f"Bearer {other}"})
     for changed in ({"issuer": "https://other.example"}, {"audience": "https://other.example"}):
-        async with client_of("verify", needs | changed) as client:
-            with pytest.raises(jwt.InvalidTokenError):
+        async with client_of(kind, needs | changed) as client:
+            with pytest.raises(of_claims):
                 await client.get("/", headers={"Authorization": f"Bearer {token}"})
 
 
