@@ -45,6 +45,14 @@ class Steelcut:
         """Return ``POST /token`` of one client, again and again."""
         return Subject("POST /token, one client", self._of_auth(self._asking))
 
+    def token_numbered(self) -> Subject:
+        """Return the same, by requests of which none is like the one before."""
+
+        async def asking() -> Traffic:
+            return asking_as(self.fleet.client).numbered(self.folder)
+
+        return Subject("POST /token, a header changes", self._of_auth(asking))
+
     def token_of_many(self) -> Subject:
         """Return ``POST /token``, every request that of another client out of 100,000: more than are kept in memory."""
         return Subject("POST /token, 100,000 clients", self._of_auth(self._asking_as_many))
@@ -52,6 +60,14 @@ class Steelcut:
     def document(self) -> Subject:
         """Return the protected GET with the same token."""
         return Subject("GET document, same token", self._of_resource(self._fetching))
+
+    def document_numbered(self) -> Subject:
+        """Return the same, by requests of which none is like the one before."""
+
+        async def fetching() -> Traffic:
+            return (await self._fetching()).numbered(self.folder)
+
+        return Subject("GET document, a header changes", self._of_resource(fetching))
 
     def document_by_new_tokens(self) -> Subject:
         """Return the protected GET, every request with a token that is not remembered."""

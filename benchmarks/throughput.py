@@ -25,6 +25,8 @@ SELDOM: Final = 0.01
 # Two that ought to be equal: how closely a run must tell their ratio, and how many times as many pairs it takes for it.
 TOLD_WITHIN: Final = 0.02
 MORE_PAIRS: Final = 3
+# What nobody judges is told closely enough by these; a run of half an hour has room for more rows instead.
+PAIRS_WITHOUT_TARGET: Final = 3
 KIB: Final = 1024
 
 
@@ -45,7 +47,10 @@ class Measurement:
 
     def plan(self, plan: Plan) -> Plan:
         """Return how often and how long this one is measured, where ``plan`` is for most."""
-        return replace(plan, pairs=plan.pairs * MORE_PAIRS) if self.no_slower else plan
+        if self.no_slower:
+            return replace(plan, pairs=plan.pairs * MORE_PAIRS)
+        wanted = any(target is not None for target in self.at_least)
+        return plan if wanted else replace(plan, pairs=min(plan.pairs, PAIRS_WITHOUT_TARGET))
 
 
 @dataclass(frozen=True)
@@ -120,6 +125,13 @@ def _tokens(steelcut: Steelcut) -> Sequence[Subject]:
     return steelcut.token(), *_signing(steelcut.fleet.client)
 
 
+def _tokens_numbered(steelcut: Steelcut) -> Sequence[Subject]:
+    async def prepare() -> tuple[Mapping[str, Any], Traffic]:
+        return {}, asking_as(steelcut.fleet.client).numbered(steelcut.folder)
+
+    return steelcut.token_numbered(), bare("bare: PyJWT signs", "sign", prepare)
+
+
 def _tokens_of_many(steelcut: Steelcut) -> Sequence[Subject]:
     return steelcut.token_of_many(), *_signing(steelcut.fleet.client)
 
@@ -135,6 +147,10 @@ def _signing(client: Registered) -> Sequence[Subject]:
 
 def _document(steelcut: Steelcut) -> Sequence[Subject]:
     return steelcut.document(), _constant(DOCUMENT.decode())
+
+
+def _document_numbered(steelcut: Steelcut) -> Sequence[Subject]:
+    return steelcut.document_numbered(), _constant(DOCUMENT.decode(), Traffic("/").numbered(steelcut.folder))
 
 
 def _document_by_new_tokens(steelcut: Steelcut) -> Sequence[Subject]:
@@ -167,17 +183,19 @@ def _of_size(size: int) -> Callable[[Steelcut], Sequence[Subject]]:
     return lambda steelcut: (steelcut.document_of(size), _constant(body))
 
 
-def _constant(body: str) -> Subject:
+def _constant(body: str, traffic: Traffic | None = None) -> Subject:
     async def prepare() -> tuple[Mapping[str, Any], Traffic]:
-        return {"body": body}, Traffic("/")
+        return {"body": body}, traffic or Traffic("/")
 
     return bare("bare: constant answer", "constant", prepare)
 
 
 MEASUREMENTS: Final[Mapping[str, Measurement]] = {
     "token": Measurement(_tokens, (0.75, None), reads_per_request=SELDOM, bounded_p99=True),
+    "token-numbered": Measurement(_tokens_numbered, (None,)),
     "token-of-many": Measurement(_tokens_of_many, (0.40, None), reads_per_request=1 + SELDOM),
     "document": Measurement(_document, (0.45,)),
+    "document-numbered": Measurement(_document_numbered, (None,)),
     "document-new-token": Measurement(_document_by_new_tokens, (0.80, None)),
     "document-304": Measurement(_unchanged, (1.0,), no_slower=True),
     "document-1k": Measurement(_of_size(KIB), (None,)),

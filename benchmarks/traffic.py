@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 # Stands in a header's value where each request has a line of its own.
 LINE: Final = "<line>"
+# All of one length, and more than there are connections: on none of them does one come twice in a row.
+_NUMBERS: Final = range(10_000, 20_000)
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,16 @@ class Traffic:
     body: str = ""
     lines: Path | None = None
     status: int = 200
+
+    def numbered(self, folder: Path) -> Traffic:
+        """Return the same requests, each with a number in a header that the one before it has not.
+
+        So a server has to read each anew, where it may know again what comes again byte for byte. The file of the
+        numbers is written into ``folder``.
+        """
+        file = folder / "numbers"
+        file.write_text("\n".join(str(number) for number in _NUMBERS) + "\n", encoding="utf-8")
+        return replace(self, headers={**self.headers, "Request-Number": LINE}, lines=file)
 
     def script(self) -> str:
         """Return it as a script for wrk."""

@@ -12,7 +12,7 @@ from benchmarks.__main__ import main
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--only", "token,tokens"], "'tokens' is none of token, token-of-many, document"),
+        (["--only", "token,tokens"], "'tokens' is none of token, token-numbered, token-of-many, document"),
         (["--pairs", "0"], "'0' is not a whole number from 1 on"),
         (["--seconds", "1.5"], "'1.5' is not a whole number from 1 on"),
     ],

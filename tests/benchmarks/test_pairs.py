@@ -27,7 +27,7 @@ from benchmarks.pairs import (
     measure_pairs,
 )
 from benchmarks.statements import Statements
-from benchmarks.throughput import MORE_PAIRS, Measured, Measurement
+from benchmarks.throughput import MORE_PAIRS, PAIRS_WITHOUT_TARGET, Measured, Measurement
 from benchmarks.traffic import Traffic
 from benchmarks.wrk import LoadError
 from tests.benchmarks.conftest import RESULT
@@ -170,6 +170,13 @@ def test_who_ought_to_be_equal_is_measured_more_often() -> None:
     equal, share = (throughput.duration(bench, [name]) for name in ("document-304", "document"))
     warm_up = 2 * (PLAN.warm_up_seconds + SETTLE_SECONDS)
     assert equal - warm_up == pytest.approx(MORE_PAIRS * (share - warm_up))
+
+
+def test_what_nobody_judges_is_measured_less_often() -> None:
+    """But not more often than was asked for."""
+    without = throughput.MEASUREMENTS["document-numbered"]
+    assert [without.plan(replace(PLAN, pairs=pairs)).pairs for pairs in (5, 2)] == [PAIRS_WITHOUT_TARGET, 2]
+    assert throughput.MEASUREMENTS["document"].plan(replace(PLAN, pairs=5)).pairs == 5
 
 
 def test_a_ratio_by_processor_time_is_that_of_the_requests() -> None:

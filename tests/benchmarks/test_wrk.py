@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -28,6 +29,7 @@ class Recorder:
         """Keep nothing yet."""
         self.bodies: set[bytes] = set()
         self.credentials: list[str] = []
+        self.numbers: list[str] = []
         self.answered: Counter[int] = Counter()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -35,6 +37,7 @@ class Recorder:
         self.bodies.add((await receive())["body"])
         headers = dict(scope["headers"])
         self.credentials.append(headers.get(b"authorization", b"").decode())
+        self.numbers.append(headers.get(b"request-number", b"").decode())
         status = {"/healthz": 200, "/unchanged": 304, "/mixed": 200}[scope["path"]]
         if scope["path"] == "/mixed" and self.answered.total() % 3 == 2:
             status = 500
@@ -51,6 +54,7 @@ async def recorded() -> AsyncIterator[tuple[Recorder, str]]:
     host, port = listener.getsockname()
     async with serving(recorder, listener, lifespan="auto"):
         recorder.credentials.clear()
+        recorder.numbers.clear()
         recorder.bodies.clear()
         yield recorder, f"http://{host}:{port}"
 
@@ -75,6 +79,16 @@ async def test_each_request_carries_the_next_line_and_failures_are_counted(
     assert load.statuses[200] > load.statuses[500] > 0
     assert 0 < load.p50 <= load.p99 <= load.longest
     assert load.per_second == pytest.approx(load.requests / load.seconds)
+
+
+async def test_a_numbered_request_is_not_like_the_one_before(real_wrk: Program, tmp_path: Path) -> None:
+    """Each has a number that the one before on its connection has not; but for that they are alike."""
+    traffic = Traffic("/unchanged", headers={"Authorization": "Bearer one"}).numbered(tmp_path)
+    async with recorded() as (recorder, url):
+        await wrk.run(real_wrk, url, traffic.script(), seconds=1, connections=1)
+    assert set(recorder.credentials) == {"Bearer one"}
+    assert all(one != other for one, other in itertools.pairwise(recorder.numbers))
+    assert {len(number) for number in recorder.numbers} == {5}
 
 
 async def test_not_modified_is_no_failure(real_wrk: Program) -> None:
