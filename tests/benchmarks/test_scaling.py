@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict, replace
 from typing import Any
 
 import orjson
@@ -11,6 +12,7 @@ import pytest
 from auth_service.settings import AuthSettings
 from benchmarks import page, scaling
 from benchmarks.page import ROOT, SCALING
+from benchmarks.pairs import Plan
 from benchmarks.scaling import Cost, Need
 from resource_service.settings import ResourceSettings
 
@@ -26,8 +28,16 @@ def run_of(*names: str) -> dict[str, Any]:
         "queries_per_request": 0.004,
         "rows_written_per_request": 1.0,
         "resident_bytes": [88_000_000, 90_000_000],
+        # In turns of 2 s, each of which is followed by 0.7 s in which statements are counted, too.
+        "windows": [{"load": {"seconds": 10.0}, "statements": {"reads": 27}}] * 2,
     }
-    machine = {"commit": "abc", "processor": "a processor", "python": "3.11.7", "postgresql": "18.6"}
+    machine: dict[str, Any] = {
+        "commit": "abc",
+        "processor": "a processor",
+        "python": "3.11.7",
+        "postgresql": "18.6",
+    }
+    machine["plan"] = asdict(Plan())
     return {"machine": machine, "in_turns": {name: {"sides": [side]} for name in names}}
 
 
@@ -60,8 +70,26 @@ def test_need_of_a_rate(rate: int, workers: int, cores: float, connections: int)
 def test_a_line_of_the_needs() -> None:
     """What is multiplied is shown by two digits that count; more were not measured."""
     shown = scaling.section(run_of(*scaling.TOKENS, *scaling.VERIFICATIONS), "run.json")
-    assert "| 100,000 | token, client known | 20 | 34 | 3.1 GB | 374 | 102 | 2.0 | 400 | 100,000 |" in shown
-    assert "| token, client known | 200 µs | 20 µs | 0.00 | 1.00 | 5,000 |" in shown
+    assert "| 100,000 | token, client known | 20 | 34 | 3.1 GB | 374 | 102 | 2.0 | 68 | 100,000 |" in shown
+    assert "| token, client known | 200 µs | 20 µs | 2.0 per second and worker | 1.00 | 5,000 |" in shown
+
+
+@pytest.mark.parametrize(
+    ("rate", "queries"), [(10, (4, 4)), (3_000, (4, 4)), (100_000, (68, 68))], ids=["10", "3,000", "100,000"]
+)
+def test_what_is_known_is_read_as_time_goes_by(rate: int, queries: tuple[int, int]) -> None:
+    """By each worker, however many requests it answers."""
+    assert Need(replace(COST, queries_per_second=2.0), rate).queries == queries
+
+
+@pytest.mark.parametrize(
+    ("rate", "queries"),
+    [(10, (10, 10)), (900, (900, 900)), (100_000, (10_000, 100_000))],
+    ids=["10", "900", "100,000"],
+)
+def test_other_clients_are_read_one_by_one_or_together(rate: int, queries: tuple[int, int]) -> None:
+    """Each by a query where requests come apart; in busy workers between that and what was measured at full load."""
+    assert Need(replace(COST, queries=0.1), rate).queries == queries
 
 
 def test_a_run_that_lacks_a_part_is_refused() -> None:
