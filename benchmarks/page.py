@@ -26,6 +26,8 @@ _HEAD: Final = (
     " p50, p99 | CPU | PostgreSQL's CPU | queries | memory |\n"
     "| --- | --: | --- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |\n"
 )
+# Of the core that is its own. Below it a server waited: for wrk, a socket that was full, or a database.
+_BUSY: Final = 0.8
 
 
 class PageError(Exception):
@@ -37,12 +39,27 @@ def section(result: Mapping[str, Any], name: str) -> str:
     machine = result["machine"]
     plan = machine["plan"]
     said = (
-        f"Of [{name}](../benchmarks/results/{name}): commit {machine['commit']}, {machine['cores']} cores of"
-        f" {machine['processor']}, Python {machine['python']}, PostgreSQL {machine['postgresql']};"
+        f"Of [{name}](../benchmarks/results/{name}): {machine['at'][:10]}, commit {machine['commit']},"
+        f" {machine['cores']} cores of {machine['processor']} ({machine['where']}),"
+        f" Python {machine['python']}, PostgreSQL {machine['postgresql']};"
         f" {_pairs(result)} pairs of windows of {plan['seconds']} s, {plan['connections']} connections;"
         f" others kept {_strangers(result):z.2f} cores busy.\n\n"
     )
-    return said + _HEAD + "".join(_lines(measured) for measured in result["in_turns"].values())
+    lines = "".join(_lines(measured) for measured in result["in_turns"].values())
+    return said + _HEAD + lines + "".join(_idle(measured) for measured in result["in_turns"].values())
+
+
+def _idle(measured: Mapping[str, Any]) -> str:
+    """Say of which side requests per second are not what its core can do, since it waited for something else."""
+    ours, *others = measured["sides"]
+    said = ""
+    for side in (ours, *others):
+        busy = side["per_second"] * side["cpu_us"] / 1e6
+        if busy < _BUSY:
+            beside = "" if side is ours else f", beside {ours['name']},"
+            said += f"\n{side['name']}{beside} kept its core busy for {100 * busy:.0f} % of the time"
+            said += ": compare by CPU there.\n"
+    return said
 
 
 def _lines(measured: Mapping[str, Any]) -> str:

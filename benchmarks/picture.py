@@ -38,7 +38,7 @@ def draw(result: Mapping[str, Any], kind: str, file: Path) -> None:
     """
     # Of the manual's dependencies, which who only measures does not have.
     figures: Any = importlib.import_module("matplotlib.figure")
-    style = STYLES[kind]
+    style, machine = STYLES[kind], result["machine"]
     bars = [
         (measured["sides"][0], other, ratio)
         for measured in result["in_turns"].values()
@@ -65,7 +65,8 @@ def draw(result: Mapping[str, Any], kind: str, file: Path) -> None:
     axes.set_xlim(0, _NUMBERS + max(max(ratio["pairs"]) for _, _, ratio in bars))
     axes.invert_yaxis()
     axes.set_xlabel(
-        "requests per second as a share of the other's; thick: a target, orange: missed",
+        "requests per second as a share of the other's; thick: a target, orange: missed\n"
+        f"{machine['at'][:10]}, commit {machine['commit']}, {machine['cores']} cores of {machine['processor']}",
         color=style.ink,
         fontsize=8,
     )

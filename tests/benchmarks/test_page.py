@@ -43,7 +43,9 @@ def run_with(at_least: float | None, *, missed: bool, give_or_take: float | None
     }
     return {
         "machine": {
+            "at": "2026-11-27T12:05:25+00:00",
             "commit": "abc",
+            "where": "the server on core 1",
             "cores": 2,
             "processor": "a processor",
             "python": "3.11.7",
@@ -89,11 +91,28 @@ def test_a_line_of_the_table(
 ) -> None:
     """A missed target is as visible as a met one, and what a ratio may be wrong by as the ratio."""
     run = run_with(at_least, missed=missed, give_or_take=give_or_take)
-    line = page.section(run, "run.json").splitlines()[-1]
+    line = page.section(run, "run.json").splitlines()[4]
     assert line == (
         f"| ours | 7,000 | bare | 10,000 | **0.70** | 0.60 to 0.80 | 0.72 | {cell} | 2.0, 5.0 ms | 150 µs | 20 µs"
         " | 0.00 | 88 → 89 MB |"
     )
+
+
+@pytest.mark.parametrize(("cpu_us", "busy"), [(100.0, True), (70.0, False)], ids=["busy", "waiting"])
+def test_a_core_that_waited_is_named(cpu_us: float, busy: bool) -> None:  # noqa: FBT001 - a column of the table
+    """A share of requests per second says nothing of one that could have done more."""
+    run = run_with(None, missed=False, give_or_take=None)
+    ours, bare = run["in_turns"]["token"]["sides"]
+    ours["cpu_us"], bare["cpu_us"] = 140.0, cpu_us
+    shown = page.section(run, "run.json")
+    assert ("\nbare, beside ours, kept its core busy for 70 % of the time" in shown) is not busy
+    assert "\nours kept" not in shown
+
+
+def test_whether_it_was_pinned_is_said() -> None:
+    """And when it was, and of what commit."""
+    said = page.section(run_with(None, missed=False, give_or_take=None), "run.json").partition("\n")[0]
+    assert ": 2026-11-27, commit abc, 2 cores of a processor (the server on core 1), Python" in said
 
 
 def test_a_page_without_marks_is_left_alone() -> None:
