@@ -12,17 +12,15 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-import orjson
-
 from benchmarks import cores, counting, imports, library, slow_hashes, throughput
+from benchmarks.command import FAULTS, at_least_one, say, sentence, to_its_end, writable, write
 from benchmarks.pairs import Bench, Plan
 from benchmarks.processes import fleet
 from benchmarks.steelcut_system import steelcut
 from benchmarks.table import Row, document, machine, show, show_sides
-from benchmarks.wrk import LoadError
 from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres
 from tests.support.databases import Templates
-from tools.programs import NotToBeHadError, find
+from tools.programs import find
 
 # From here on others disturb more than what ratios within one run even out.
 BUSY_CORES: Final = 0.1
@@ -31,8 +29,9 @@ QUICK: Final = Plan(pairs=2, seconds=1, warm_up_seconds=1)
 
 @dataclass
 class Results:
-    """What was measured so far."""
+    """What was measured so far, and the file that keeps it, if any."""
 
+    file: Path | None = None
     parts: dict[str, Sequence[Row]] = field(default_factory=dict)
     in_turns: dict[str, Any] = field(default_factory=dict)
     machine: dict[str, Any] = field(default_factory=machine)
@@ -40,7 +39,12 @@ class Results:
     async def take(self, title: str, figures: AsyncIterator[Row]) -> None:
         """Take a part and show it."""
         self.parts[title] = [row async for row in figures]
+        self.keep()
         show(title, self.parts[title])
+
+    def keep(self, *, whole: bool = False) -> None:
+        """Write it, so that whatever happens to the rest does not lose it."""
+        write(self.file, document(self.machine, self.parts, self.in_turns), whole=whole)
 
     @property
     def missed(self) -> list[Row]:
@@ -83,11 +87,12 @@ async def _in_turns(bench: Bench, names: Sequence[str], results: Results) -> Non
             title = f"{measured.sides[0].name}: {bench.plan.connections} connections, one worker"
             results.in_turns[measured.name] = measured.figures()
             results.parts[title] = measured.rows()
+            results.keep()
             show_sides(title, measured.sides, measured.comparisons)
             if targets := [row for row in measured.rows() if row.target]:
                 show("Targets", targets)
             if measured.strangers > BUSY_CORES:
-                _say(
+                say(
                     f"Other processes kept {measured.strangers:.1f} cores busy meanwhile: believe the ratio by CPU"
                     " rather than the one of requests, and repeat it on a quiet machine."
                 )
@@ -99,7 +104,7 @@ def _load(plan: Plan, names: Sequence[str], results: Results) -> None:
         bench = Bench(find("wrk"), division, plan)
         minutes = throughput.duration(bench, names) / 60
         where = division.note if division else cores.NOTHING_PINNED
-        _say(
+        say(
             f"{plan.pairs} windows of {plan.seconds} s for each side, by turns of {plan.turns[0]} s,"
             f" about {minutes:.0f} min; {where}."
         )
@@ -134,9 +139,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--quick", action="store_true", help="two short windows of each, without the other parts"
     )
-    parser.add_argument("--pairs", type=_at_least_one, default=None, help="windows of each side (5)")
-    parser.add_argument("--seconds", type=_at_least_one, default=None, help="length of a window (10)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there, too")
+    parser.add_argument("--pairs", type=at_least_one, default=None, help="windows of each side (5)")
+    parser.add_argument("--seconds", type=at_least_one, default=None, help="length of a window (10)")
+    parser.add_argument("--json", type=writable, metavar="FILE", help="write the results there, too")
     return parser.parse_args()
 
 
@@ -150,16 +155,6 @@ def _several(names: Sequence[str]) -> Callable[[str], list[str]]:
     return several
 
 
-def _at_least_one(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
-    return int(text)
-
-
-def _say(sentence: str) -> None:
-    sys.stderr.write(f"{sentence}\n")
-
-
 def main() -> int:
     """Measure, show, and fail when a target is missed or nothing can be measured."""
     options = _options()
@@ -167,26 +162,23 @@ def main() -> int:
     plan = replace(plan, pairs=options.pairs or plan.pairs, seconds=options.seconds or plan.seconds)
     loads = [name for name in throughput.MEASUREMENTS if name in options.only or not options.only]
     parts = [name for name in PARTS if name in options.only or not (options.only or options.quick)]
-    results = Results()
+    results = Results(options.json)
+    fault = None
     try:
         if loads:
             _load(plan, loads, results)
-    except (LoadError, NotToBeHadError) as fault:
-        _say(f"{fault}.")
-        return 1
-    if parts:
-        _others(parts, results)
-    if options.json:
-        written = orjson.dumps(
-            document(results.machine, results.parts, results.in_turns),
-            option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS,
-        )
-        options.json.write_bytes(written + b"\n")
+        if parts:
+            _others(parts, results)
+        results.keep(whole=True)
+    except FAULTS as error:
+        fault = error
     for row in results.missed:
-        _say(f"Missed: {row.subject}, {row.figure}: {row.value:.3g} {row.unit}, {row.target}.")
-    return 1 if results.missed else 0
+        say(f"Missed: {row.subject}, {row.figure}: {row.value:.3g} {row.unit}, {row.target}.")
+    if fault is not None:
+        say(sentence(fault))
+    return 1 if results.missed or fault is not None else 0
 
 
 if __name__ == "__main__":
     warnings.simplefilter("error", ResourceWarning)
-    sys.exit(main())
+    sys.exit(to_its_end(main))

@@ -136,7 +136,12 @@ async def _timed(name: str, words: tuple[str, ...], databases: Databases, enviro
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
     )
-    _, said = await process.communicate()
+    try:
+        _, said = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
     seconds = time.perf_counter() - begin
     connection = await asyncpg.connect(databases.auth.owner)
     taken = await connection.fetchval("SELECT count(*) FROM clients")

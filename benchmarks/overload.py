@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks import cores, wrk
+from benchmarks.command import FAULTS, say, sentence, to_its_end
 from benchmarks.consumption import consumption
 from benchmarks.pairs import strangers_cpu_seconds
 from benchmarks.processes import Seeded, seeded
@@ -36,7 +37,7 @@ from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres
 from tests.support.databases import Templates
 from tests.support.waiting import until
 from tests.support.wire import Wire
-from tools.programs import NotToBeHadError, Program, find
+from tools.programs import Program, find
 
 # Ten times as many as keep one process busy.
 CONNECTIONS: Final = 10 * wrk.CONNECTIONS
@@ -239,12 +240,12 @@ def main() -> int:
             Path(directory).chmod(0o755)
             with EmbeddedPostgres(Path(directory) / "postgres") as postgres:
                 rows = asyncio.run(_measure_all(postgres, flood, waitings, division))
-    except (wrk.LoadError, NotToBeHadError) as fault:
-        sys.stderr.write(f"{fault}.\n")
+    except FAULTS as fault:
+        say(sentence(fault))
         return 1
     show(f"A flood of {options.connections} connections", rows)
     return 1 if any(row.missed for row in rows) else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(to_its_end(main))

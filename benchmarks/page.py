@@ -121,7 +121,11 @@ def with_recorded_run(usage: str, command: str, write: Callable[[Mapping[str, An
         sys.exit(usage.partition("\n\n")[2])
     file = Path(sys.argv[1])
     try:
-        write(orjson.loads(file.read_bytes()), file.name)
+        result = orjson.loads(file.read_bytes())
+        # What was recorded before had no such mark, and was written at its end only.
+        if not result.get("whole", True):
+            sys.exit(f"{file} is a run that was broken off.")
+        write(result, file.name)
     except (OSError, orjson.JSONDecodeError, PageError) as fault:
         sys.exit(f"{fault}.")
     except LookupError as fault:

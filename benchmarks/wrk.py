@@ -151,6 +151,8 @@ async def run(
         try:
             async with asyncio.timeout(seconds + _PATIENCE_SECONDS):
                 output, _ = await process.communicate()
+        except TimeoutError:
+            raise LoadError(f"wrk did not end at {url}") from None
         finally:
             if process.returncode is None:
                 process.kill()

@@ -12,19 +12,17 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import orjson
-
+from benchmarks.command import FAULTS, at_least_one, say, sentence, to_its_end, writable, write
 from benchmarks.growth import life, operations, sizes, storage
 from benchmarks.growth.figures import Timed
 from benchmarks.growth.life import Memory
 from benchmarks.growth.sizes import Grown, Size
 from benchmarks.growth.storage import Storage
 from benchmarks.table import Row, machine, show
-from benchmarks.wrk import LoadError
 from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres
 from tests.support.databases import Templates
 from tests.support.system import as_owner
-from tools.programs import NotToBeHadError, Program, find
+from tools.programs import Program, find
 
 # Many and short: what disturbs lasts longer than a turn, and then it disturbs all sizes.
 TURNS: Final = 181
@@ -35,9 +33,10 @@ QUICK_TOKENS: Final = 5_000
 
 @dataclass
 class Run:
-    """What was measured so far."""
+    """What was measured so far, and the file that keeps it, if any."""
 
     sizes: Sequence[Size]
+    file: Path | None = None
     timed: list[Timed] = field(default_factory=list)
     starts: Sequence[Row] = ()
     memory: Memory | None = None
@@ -48,6 +47,10 @@ class Run:
         """Return the figures that miss their targets."""
         rows = [*self.starts, *(self.memory.rows() if self.memory else ())]
         return [row for row in (*rows, *(row for each in self.timed for row in each.rows())) if row.missed]
+
+    def keep(self, *, whole: bool = False) -> None:
+        """Write it, so that whatever happens to the rest does not lose it."""
+        write(self.file, self.document(), whole=whole)
 
     def document(self) -> dict[str, Any]:
         """Return everything as JSON values."""
@@ -70,14 +73,17 @@ async def _measure(
     async with operations.serving(systems):
         async for timed in operations.measure(systems, options.turns):
             run.timed.append(timed)
+            run.keep()
             show(timed.name, timed.rows())
     run.starts = [row async for row in life.starts(systems)]
+    run.keep()
     show("Starts", run.starts)
     with tempfile.TemporaryDirectory() as folder:
         run.memory = await life.memory(program, systems[-1], options.tokens, Path(folder))
+    run.keep()
     show("Memory", run.memory.rows())
     run.storage = await storage.measure(postgres, systems[-1])
-    _say(f"{run.storage}")
+    say(f"{run.storage}")
 
 
 async def _fill(postgres: EmbeddedPostgres, wanted: Sequence[Size]) -> AsyncIterator[Grown]:
@@ -86,7 +92,7 @@ async def _fill(postgres: EmbeddedPostgres, wanted: Sequence[Size]) -> AsyncIter
     for size in wanted:
         begin = time.monotonic()
         yield await sizes.grown(postgres, await templates.clone(), size)
-        _say(
+        say(
             f"{size.name}: {size.clients:,} clients, {size.documents:,} documents and {size.events:,} audit events,"
             f" filled in {time.monotonic() - begin:.0f} s."
         )
@@ -97,23 +103,22 @@ def _options() -> argparse.Namespace:
         prog="make bench-growth", description="Whether anything becomes slower as the system grows."
     )
     parser.add_argument("--quick", action="store_true", help="small sizes, few turns: for a look")
-    parser.add_argument("--turns", type=int, default=None, help=f"turns of each operation ({TURNS})")
-    parser.add_argument("--tokens", type=int, default=None, help=f"tokens of the long load ({TOKENS:,})")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there, too")
+    parser.add_argument("--turns", type=at_least_one, default=None, help=f"turns of each operation ({TURNS})")
+    parser.add_argument(
+        "--tokens", type=at_least_one, default=None, help=f"tokens of the long load ({TOKENS:,})"
+    )
+    parser.add_argument("--json", type=writable, metavar="FILE", help="write the results there, too")
     options = parser.parse_args()
     options.turns = options.turns or (QUICK_TURNS if options.quick else TURNS)
     options.tokens = options.tokens or (QUICK_TOKENS if options.quick else TOKENS)
     return options
 
 
-def _say(sentence: str) -> None:
-    sys.stderr.write(f"{sentence}\n")
-
-
 def main() -> int:
     """Measure and show; fail when a target is missed or nothing can be measured."""
     options = _options()
-    run = Run(sizes.QUICK if options.quick else sizes.SIZES)
+    run = Run(sizes.QUICK if options.quick else sizes.SIZES, options.json)
+    fault = None
     try:
         program = find("wrk")
         run.machine |= {"turns": options.turns, "wrk": program.version()}
@@ -123,15 +128,15 @@ def main() -> int:
             cache = {"shared_buffers": sizes.SHARED_BUFFERS}
             with EmbeddedPostgres(Path(directory) / "postgres", settings=cache) as postgres:
                 asyncio.run(_measure(run, postgres, program, options))
-    except (LoadError, NotToBeHadError, RuntimeError) as fault:
-        _say(f"{fault}.")
-        return 1
-    if options.json:
-        options.json.write_bytes(orjson.dumps(run.document(), option=orjson.OPT_INDENT_2) + b"\n")
+        run.keep(whole=True)
+    except FAULTS as error:
+        fault = error
     for row in run.missed():
-        _say(f"Missed: {row.subject}, {row.figure}: {row.value:.3g} {row.unit}, {row.target}.")
-    return 1 if run.missed() else 0
+        say(f"Missed: {row.subject}, {row.figure}: {row.value:.3g} {row.unit}, {row.target}.")
+    if fault is not None:
+        say(sentence(fault))
+    return 1 if run.missed() or fault is not None else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(to_its_end(main))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -119,3 +120,12 @@ def test_a_page_without_marks_is_left_alone() -> None:
     """Rather than to lose what stands there."""
     with pytest.raises(PageError, match="page has no <!-- bench:begin -->"):
         page.replaced("# Performance\n", "table")
+
+
+def test_a_run_that_was_broken_off_is_no_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much of it was measured."""
+    file = tmp_path / "run.json"
+    file.write_bytes(orjson.dumps({"whole": False}))
+    monkeypatch.setattr("sys.argv", ["page", str(file)])
+    with pytest.raises(SystemExit, match=r"run\.json is a run that was broken off\."):
+        page.with_recorded_run("", "make bench", lambda *_: None)
