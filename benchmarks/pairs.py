@@ -200,15 +200,20 @@ class Comparison:
 
     @property
     def give_or_take(self) -> float:
-        """How far the ratio may be from that of endless pairs, in 95 of 100 runs; infinite for a single pair."""
-        if len(self.ratios) < 2:
-            return math.inf
-        return 2 * _OF_MEDIAN * statistics.stdev(self.ratios) / math.sqrt(len(self.ratios))
+        """How far the ratio may be from that of endless pairs, in 95 of 100 runs."""
+        return give_or_take(self.ratios)
 
     @property
     def cpu_ratio(self) -> float:
         """The same by processor time per request, which suffers less from strangers on the machine."""
         return self.other.cpu_us / self.ours.cpu_us
+
+
+def give_or_take(ratios: Sequence[float]) -> float:
+    """Return how far their median may be from that of endless ones, in 95 of 100 runs; infinite for a single one."""
+    if len(ratios) < 2:
+        return math.inf
+    return 2 * _OF_MEDIAN * statistics.stdev(ratios) / math.sqrt(len(ratios))
 
 
 async def measure_in_turns(bench: Bench, *subjects: Subject) -> list[Side]:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from benchmarks.page import ROOT, put, with_recorded_run
+from benchmarks.pairs import give_or_take
 
 PAGE: Final = ROOT / "docs" / "growth.md"
 # For how many audit events the page computes.
@@ -24,7 +25,7 @@ def section(result: Mapping[str, Any], name: str) -> str:
     said = (
         f"Of [{name}](../benchmarks/results/{name}): commit {machine['commit']}, {machine['cores']} cores of"
         f" {machine['processor']}, Python {machine['python']}, PostgreSQL {machine['postgresql']};"
-        f" {machine['turns']} turns.\n\n"
+        f" {turns(result['operations'])}.\n\n"
     )
     there = table(
         ("", "clients", "documents", "audit events"),
@@ -43,6 +44,17 @@ def section(result: Mapping[str, Any], name: str) -> str:
         f"The audit log of the {names[-1]} system, and {MANY:,} events in as many months, computed from it:\n\n"
         f"{_storage(result['storage'])}"
     )
+
+
+def turns(operations: Iterable[Mapping[str, Any]]) -> str:
+    """Say how often an operation was measured, one that nobody judges less often, and how closely ratios are told."""
+    judged = [each["ratios"] for each in operations if each["at_most"] is not None]
+    others = [each["ratios"] for each in operations if each["at_most"] is None]
+    told = [give_or_take(ratios) for ratios in judged]
+    said = (
+        f"{len(judged[0])} turns, so that the judged ratios are told to ± {min(told):.2f} to {max(told):.2f}"
+    )
+    return said + (f"; {len(others[0])} of the lines without a target" if others else "")
 
 
 def table(head: Iterable[str], lines: Iterable[Iterable[str]]) -> str:

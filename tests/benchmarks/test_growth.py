@@ -10,7 +10,7 @@ import pytest
 from benchmarks.growth.figures import Timed
 from benchmarks.growth.life import Memory
 from benchmarks.growth.operations import apart
-from benchmarks.growth.page import PAGE, section, table
+from benchmarks.growth.page import PAGE, section, table, turns
 from benchmarks.growth.sizes import QUICK, SIZES, Size
 from benchmarks.page import ROOT, between_marks
 from tests.benchmarks.test_page import RUN
@@ -59,3 +59,11 @@ def test_the_page_shows_the_run_that_it_names() -> None:
     assert named
     result = orjson.loads((ROOT / "benchmarks" / "results" / named[1]).read_bytes())
     assert section(result, named[1]) == shown
+
+
+def test_the_page_says_how_often_each_was_measured() -> None:
+    """Reports that read all there is are measured less often, and judged by nobody."""
+    judged = {"ratios": [1.0, 1.02, 0.98, 1.0], "at_most": 1.1}
+    said = "4 turns, so that the judged ratios are told to ± 0.02 to 0.02"
+    assert turns([judged]) == said
+    assert turns([judged, {"ratios": [9.0], "at_most": None}]) == f"{said}; 1 of the lines without a target"
