@@ -49,8 +49,9 @@ class Row:
     @property
     def missed(self) -> bool:
         """Whether it has a target and misses it."""
-        too_much = self.at_most is not None and self.value - self.give_or_take > self.at_most
-        return too_much or (self.at_least is not None and self.value + self.give_or_take < self.at_least)
+        # Asked so that what is no number meets nothing.
+        enough = self.at_least is None or self.value + self.give_or_take >= self.at_least
+        return not enough or not (self.at_most is None or self.value - self.give_or_take <= self.at_most)
 
     @property
     def target(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -93,10 +94,13 @@ def test_the_server_has_its_core_to_itself() -> None:
         (Row("", "", 0.73, at_least=0.75, give_or_take=0.01), "at least 0.75, give or take 0.01: MISSED"),
         (Row("", "", 3.1, "×", at_most=3.0, give_or_take=0.2), "at most 3 ×, give or take 0.2: met"),
         (Row("", "", 3.3, "×", at_most=3.0, give_or_take=0.2), "at most 3 ×, give or take 0.2: MISSED"),
+        (Row("", "", math.nan, "×", at_most=3.0), "at most 3 ×: MISSED"),
+        (Row("", "", math.nan, "×", at_least=0.75), "at least 0.75 ×: MISSED"),
     ],
     ids=[
         *("below-most", "above-most", "above-least", "below-least", "none"),
         *("within-least", "below-least-and-more", "within-most", "above-most-and-more"),
+        *("no-number-above", "no-number-below"),
     ],
 )
 def test_a_missed_target_is_said(row: Row, target: str) -> None:
