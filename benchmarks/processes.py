@@ -9,12 +9,15 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 
+from benchmarks.consumption import family
 from tests.lifecycle.key_operator import new_master_key
 from tests.support.databases import Databases
 from tests.support.system import GRANT, Registered, seed
@@ -105,8 +108,8 @@ async def running(
 ) -> AsyncIterator[int]:
     """Run ``command`` in ``folder``, with ``given`` as its standard input, and give its process id.
 
-    It is ready when it answers at the URL ``probe``, whatever but 503. Raises ``RuntimeError``, with the end of its
-    log, when it does not.
+    It is ready when it answers at the URL ``probe``, whatever but 503; it and nobody who had the port before it. Raises
+    ``RuntimeError``, with the end of its log, when it does not.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
     with tempfile.TemporaryFile() as log, tempfile.TemporaryFile() as read:
@@ -130,10 +133,31 @@ async def _is_ready(probe: str, process: asyncio.subprocess.Process) -> bool:
     async with httpx.AsyncClient(trust_env=False) as client:
         while time.monotonic() < deadline and process.returncode is None:
             with contextlib.suppress(httpx.TransportError):
-                if (await client.get(probe)).status_code != _NOT_READY:
+                ready = (await client.get(probe)).status_code != _NOT_READY
+                if ready and _listens(process.pid, urlsplit(probe).port or 80):
                     return True
             await asyncio.sleep(0.02)
     return False
+
+
+def _listens(pid: int, port: int) -> bool:
+    """Return whether the process, or one that descends from it, listens on the port, as Linux has it in ``/proc``."""
+    sockets = set()
+    for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
+        for line in table.read_text(encoding="ascii").splitlines()[1:] if table.exists() else ():
+            # Its place, local and remote address, state (0A: it listens), …, and as the tenth the socket's inode.
+            fields = line.split()
+            if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port:
+                sockets.add(f"socket:[{fields[9]}]")
+    return any(not sockets.isdisjoint(_open_files(member)) for member in family([pid]))
+
+
+def _open_files(pid: int) -> Iterator[str]:
+    # What is closed meanwhile, or ends, is passed over.
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for file in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                yield str(file.readlink())
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:
