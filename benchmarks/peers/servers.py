@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import AsyncIterator, Mapping
+import subprocess
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -57,12 +58,42 @@ WORK: Final[Mapping[str, Work]] = {
 }
 
 
+# What a peer in Python is made of, itself first.
+_OF_AUTHLIB: Final = ("authlib", "flask", "sqlalchemy", "psycopg", "gunicorn")
+_OF_DJANGO: Final = ("django-oauth-toolkit", "django", "psycopg", "gunicorn")
+_PACKAGES: Final[Mapping[str, Sequence[str]]] = {
+    "Authlib": _OF_AUTHLIB,
+    "django-oauth-toolkit, plain": _OF_DJANGO,
+    "django-oauth-toolkit": _OF_DJANGO,
+}
+_TELL_VERSIONS: Final = (
+    "import sys; from importlib.metadata import version; print(*map(version, sys.argv[1:]))"
+)
+
+
 @dataclass(frozen=True)
 class Installed:
     """Where the peers were installed: a Python that finds them, and a folder with Node's packages."""
 
     python: Path
     node: Path
+
+    def versions(self, peer: str) -> Mapping[str, str]:
+        """Return the versions of what a peer is made of, itself first. Raises ``RuntimeError`` where it is missing."""
+        try:
+            if peer == "oidc-provider":
+                package = self.node / "node_modules" / peer / "package.json"
+                told = orjson.loads(package.read_bytes())["version"]
+                return {peer: told, "Node": _said(str(NODE), "--version").removeprefix("v")}
+            packages = _PACKAGES[peer]
+            said = _said(str(self.python), "-c", _TELL_VERSIONS, *packages)
+            return dict(zip(packages, said.split(), strict=True))
+        except (OSError, subprocess.SubprocessError) as fault:
+            raise RuntimeError(f"{peer} is not installed: {fault}") from fault
+
+
+def _said(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def peers(steelcut: Steelcut, installed: Installed) -> list[Subject]:

@@ -1,5 +1,5 @@
 // oidc-provider as its documentation has it for client credentials: JWT access tokens for a resource (RFC 8707), signed
-// ES256. Its clients and tokens are in memory: the adapter that it brings.
+// ES256, which it does not store. Its client is in its configuration, and the adapter is the one that it brings, in memory.
 import { generateKeyPairSync } from "node:crypto";
 import { readFileSync } from "node:fs";
 import Provider from "oidc-provider";
