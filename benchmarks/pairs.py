@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from benchmarks.traffic import Traffic
     from tools.programs import Program
 
-# What a server with a database leaves for later, as a batch of audit events, is done by then, and counted in its own
-# turn.
-SETTLE_SECONDS: Final = 0.7
+# What a server with a database leaves for later, as a batch of audit events ten times a second, is done by then, and
+# counted in its own turn.
+SETTLE_SECONDS: Final = 0.4
 # The standard error of a median, as a multiple of that of a mean, where what it is taken from is normally distributed.
 _OF_MEDIAN: Final = math.sqrt(math.pi / 2)
 

@@ -28,8 +28,8 @@ def run_of(*names: str) -> dict[str, Any]:
         "queries_per_request": 0.004,
         "rows_written_per_request": 1.0,
         "resident_bytes": [88_000_000, 90_000_000],
-        # In turns of 2 s, each of which is followed by 0.7 s in which statements are counted, too.
-        "windows": [{"load": {"seconds": 10.0}, "statements": {"reads": 27}}] * 2,
+        # In turns of 2 s, each of which is followed by 0.4 s in which statements are counted, too.
+        "windows": [{"load": {"seconds": 10.0}, "statements": {"reads": 24}}] * 2,
     }
     machine: dict[str, Any] = {
         "commit": "abc",
