@@ -23,7 +23,7 @@ from auth_service.administration.secrets import rotate_secret
 from auth_service.app import create_app
 from auth_service.key_life import LEEWAY_SECONDS, MARGIN_SECONDS, KeyTiming
 from auth_service.master_key import MasterKey
-from auth_service.settings import AuthSettings
+from auth_service.settings import REFRESHING_SECONDS, AuthSettings
 from steelcut import ClientCredentials
 from steelcut.service.telemetry.logs import make_logger
 from tests.lifecycle.key_operator import KeyOperator, new_master_key
@@ -85,6 +85,7 @@ class AuthService:
             "token_lifetime_seconds": LIFETIME,
             "jwks_max_age_seconds": MAX_AGE,
             "cache_max_age_seconds": REFRESH,
+            "stale_seconds": 0,
         }
         app = create_app(AuthSettings(**settings), make_logger("auth_service", "json", io.StringIO()))
         await self.stack.enter_async_context(serving(app, self.listener))
@@ -184,7 +185,7 @@ async def test_no_call_fails_while_everything_changes(databases: Databases, tmp_
                 lambda c: rotate_secret(c, ACTOR, client.client_id, overlap=timedelta(seconds=1))
             )
             file.write_text(rotated.added.value)
-            await operator.let_time_pass(MARGIN_SECONDS)
+            await operator.let_time_pass(REFRESHING_SECONDS + MARGIN_SECONDS)
             assert await _step(operator, "promote") == new_key
 
             await auth.stop()
@@ -201,7 +202,7 @@ async def test_no_call_fails_while_everything_changes(databases: Databases, tmp_
             await until(in_vain, 10)
             await auth.start_again()
 
-            await operator.let_time_pass(MARGIN_SECONDS + LEEWAY_SECONDS)
+            await operator.let_time_pass(REFRESHING_SECONDS + MARGIN_SECONDS + LEEWAY_SECONDS)
             assert await _step(operator, "retire") == old_key
             await program.more_answers()
         await auth.stop()

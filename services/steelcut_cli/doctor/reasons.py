@@ -113,6 +113,16 @@ _REASONS: Final = (
         "`steelcut keys create`, then `steelcut doctor`.",
     ),
     (
+        "the active signing key does not open with this master key",
+        "The master key of this replica is not the one under which the key that signs lies.",
+        "Give it the right AUTH_MASTER_KEY, and during a change of it the old one as AUTH_PREVIOUS_MASTER_KEY.",
+    ),
+    (
+        "the signing keys were not read for too long",
+        "The auth database was away for longer than a replica may sign without reading whether its key is in force.",
+        "`steelcut doctor` looks at the database; AUTH_STALE_SECONDS is part of how long a replica goes on.",
+    ),
+    (
         "database: …",
         "The auth database did not answer in time, and the client was not known well enough to go on without it.",
         "`steelcut doctor` looks at the database; AUTH_STALE_SECONDS says for how long known clients go on without it.",
