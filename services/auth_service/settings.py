@@ -280,7 +280,7 @@ class AuthSettings(ServingSettings, KeySettings, AuditSettings, LimitSettings):
         10, ge=1, le=1000, description="Database connections of one process at most"
     )
     database_wait_seconds: float = Field(
-        30.0, ge=0, description="How long a start waits for the database, in seconds"
+        30.0, ge=0, le=3600, description="How long a start waits for the database, in seconds"
     )
     metrics_by_client: bool = Field(
         default=False,

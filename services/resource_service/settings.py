@@ -116,7 +116,7 @@ class ResourceSettings(ServingSettings):
         10, ge=1, le=1000, description="Database connections of one process at most"
     )
     database_wait_seconds: float = Field(
-        30.0, ge=0, description="How long a start waits for the database, in seconds"
+        30.0, ge=0, le=3600, description="How long a start waits for the database, in seconds"
     )
     host: str = Field("127.0.0.1", description="Address to listen on")
     port: int = Field(8001, ge=0, le=65_535, description="Port to listen on")

@@ -47,6 +47,8 @@ def test_database_url_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
         ("RESOURCE_MAX_DOCUMENT_BYTES", "16777217"),
         ("RESOURCE_UPLOAD_SECONDS", "-7"),
         ("RESOURCE_UPLOAD_SECONDS", "inf"),
+        ("RESOURCE_DATABASE_WAIT_SECONDS", "inf"),
+        ("RESOURCE_DATABASE_WAIT_SECONDS", "nan"),
     ],
 )
 def test_bad_value_is_one_sentence_about_its_variable(

@@ -6,8 +6,6 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-import stamina
-
 from steelcut.service.http.protocol import HttpProtocol
 from steelcut.service.http.security_headers import security_headers
 from steelcut.service.process.environment import wipe
@@ -42,8 +40,6 @@ def run(
         sys.exit(EXIT_CONFIGURATION)
     # Before anything is started that would inherit it.
     wipe(settings_class)
-    # The log says once what the wait for the database came to; a line for each try would be noise.
-    stamina.instrumentation.set_on_retry_hooks(())
     serve(
         WorkerConfig(
             factory,

@@ -18,8 +18,12 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Coroutine
+from multiprocessing import resource_tracker
+from types import FrameType
 from typing import Any, Final
 
+import stamina
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.lifespan.on import LifespanOn
@@ -35,6 +39,41 @@ from steelcut.service.telemetry.counting import Connections
 GARBAGE_OBJECTS: Final = 20_000
 # Connections that are accepted in one turn of the event loop.
 ACCEPTED_AT_ONCE: Final = 16
+
+
+class Start:
+    """The start of a process, which SIGINT and SIGTERM end: it imports much, and may wait for its database.
+
+    uvicorn looks at what it was asked only once the start is over.
+    """
+
+    def __init__(self) -> None:
+        self._before: dict[int, Any] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._told = asyncio.Event()
+
+    def begin(self) -> None:
+        """Hear the signals, for uvicorn too, which hears them by now."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._end)
+
+    async def finish(self, work: Coroutine[Any, Any, None]) -> bool:
+        """Do the part of the start that waits; say whether it came to its end. Then the signals are uvicorn's."""
+        self._loop = asyncio.get_running_loop()
+        starting, told = asyncio.create_task(work), asyncio.create_task(self._told.wait())
+        try:
+            await asyncio.wait({starting, told}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            told.cancel()
+            for number, handler in self._before.items():
+                signal.signal(number, handler)
+        return starting.done()
+
+    def _end(self, number: int, frame: FrameType | None) -> None:
+        if self._loop is None:
+            sys.exit()
+        self._before[number](number, frame)
+        self._loop.call_soon_threadsafe(self._told.set)
 
 
 class WorkerConfig(uvicorn.Config):
@@ -58,9 +97,13 @@ class WorkerConfig(uvicorn.Config):
         self.max_waiting_requests = max_waiting_requests
         self.ending = Ending(drain_seconds)
         self.counted_connections = Connections()
+        self.start = Start()
 
     def load(self) -> None:
         """Load the application, to be started by ``WorkerLifespan``."""
+        self.start.begin()
+        # The log says once what the wait for the database came to; a line for each try would be noise.
+        stamina.instrumentation.set_on_retry_hooks(())
         try:
             super().load()
         except ConfigurationError as error:
@@ -86,7 +129,10 @@ class WorkerLifespan(LifespanOn):
         config: WorkerConfig = self.config  # type: ignore[assignment] # it was made by one
         if isinstance(config.loaded_app, Application):
             config.loaded_app.watch.connections = config.counted_connections
-        await super().startup()
+        if not await config.start.finish(super().startup()):
+            self.startup_failed = True
+            # What is begun is cancelled, and closes what it has open, at the end of the event loop.
+            sys.exit()
         if not self.should_exit:
             config.loaded_app.state.ending = config.ending
             config.ending.tell_first()
@@ -98,6 +144,11 @@ class WorkerLifespan(LifespanOn):
         # All that lives until the end: looking through it again and again took time, in pauses.
         gc.freeze()
         gc.set_threshold(GARBAGE_OBJECTS, 20, 20)
+
+    async def send(self, message: Any) -> None:
+        """Take what the application says of itself; of a start that was broken off there is nothing to say."""
+        if not self.startup_failed:
+            await super().send(message)
 
 
 class WorkerServer(uvicorn.Server):
@@ -128,6 +179,18 @@ class WorkerServer(uvicorn.Server):
         return connection
 
 
+class Supervisor(Multiprocess):
+    """The parent of several workers."""
+
+    def init_processes(self) -> None:
+        """Start the workers. Of Ctrl-C they hear by this process alone: at first they would end in tracebacks."""
+        # Its start would unblock the signal again.
+        resource_tracker.ensure_running()
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        super().init_processes()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
 def end_with_parent() -> None:
     """End this process, in good order, when the one that supervises it is gone without a word (kill -9)."""
     parent = multiprocessing.parent_process()
@@ -153,7 +216,7 @@ def serve(config: WorkerConfig) -> None:
     """Serve until a signal ends it. Exits with ``STARTUP_FAILURE`` (3) when the application does not start."""
     take_open_files()
     if config.workers > 1:
-        supervisor = Multiprocess(config, sockets=[config.bind_socket()])
+        supervisor = Supervisor(config, sockets=[config.bind_socket()])
         supervisor.run()
         # It ends by itself only where a worker could not start.
         if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
