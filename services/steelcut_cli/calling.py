@@ -121,8 +121,7 @@ def fetch(
         raise Misuse("Name the document: steelcut fetch URL, or set STEELCUT_DOCUMENT_URL.")
     credentials = _credentials(settings, secret_file, resource, cache)
     body = _told(lambda: credentials.fetch(target))
-    sys.stdout.flush()
-    sys.stdout.buffer.write(body)
+    output.octets(body)
     if sys.stdout.isatty() and not body.endswith(b"\n"):
         print()
 

@@ -95,8 +95,12 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
 
     Every failure becomes a sentence on stderr and an exit code, never a traceback.
     """
+    output.watch()
     try:
-        command(arguments)
+        try:
+            command(arguments)
+        finally:
+            sys.stdout.flush()
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
     except Refusal as refusal:

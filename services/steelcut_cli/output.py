@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
+import select
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TextIO, cast
 
 import typer
 from rich.console import Console
@@ -16,7 +18,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from steelcut_cli.errors import Refusal
+from steelcut_cli.errors import ReaderLeft, Refusal, Unwritable
 
 # Where no terminal says how wide it is, nothing is folded or cut: somebody is going to grep it.
 UNBOUNDED_COLUMNS: Final = 100_000
@@ -91,18 +93,71 @@ def cell(value: object) -> str:
     )
 
 
-@contextlib.contextmanager
-def reader_may_leave() -> Iterator[None]:
-    """Let whoever reads what is printed leave, as ``head`` does: the command ends then, with exit code 1 and no word.
+class _Watched:
+    """A standard output whose faults are told as what they are, wherever in a command they come up."""
 
-    For what is printed while a connection is open, whose loss would be the same kind of error.
-    """
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with _told():
+            return self._stream.write(text)
+
+    def flush(self) -> None:
+        with _told():
+            self._stream.flush()
+
+    def octets(self, body: bytes) -> None:
+        with _told():
+            self._stream.flush()
+            self._stream.buffer.write(body)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
     try:
         yield
-    except BrokenPipeError:
+    except OSError as error:
         # What is still buffered would be tried again at the end of the process, and complained about.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(1) from None
+        if isinstance(error, BrokenPipeError):
+            raise ReaderLeft from None
+        raise Unwritable(f"The output cannot be written: {error.strerror}.") from None
+
+
+def watch() -> None:
+    """Have ``sys.stdout`` raise :class:`Unwritable` from now on where it would raise ``OSError``."""
+    if sys.stdout is None:
+        # Closed by who started us; in its place what cannot be written to: else print would be silent about it.
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_RDONLY), "w", closefd=False)
+    sys.stdout = cast("TextIO", _Watched(sys.stdout))
+
+
+def octets(body: bytes) -> None:
+    """Print ``body`` as it is."""
+    cast("_Watched", sys.stdout).octets(body)
+
+
+@contextlib.contextmanager
+def shown_once(otherwise: str) -> Iterator[None]:
+    """Print what cannot be shown again; the sentence ``otherwise`` says what to do where it cannot be written."""
+    try:
+        yield
+        sys.stdout.flush()
+    except Unwritable as error:
+        raise type(error)("\n".join(filter(None, [str(error), otherwise]))) from None
+
+
+def stop_without_reader() -> None:
+    """Raise :class:`ReaderLeft` when nobody reads any more what is printed, which else only the next line shows."""
+    with contextlib.suppress(io.UnsupportedOperation):
+        poll = select.poll()
+        poll.register(sys.stdout, 0)
+        if any(event & select.POLLERR for _, event in poll.poll(0)):
+            raise ReaderLeft
 
 
 def sentence(error: Exception) -> str:
@@ -137,4 +192,6 @@ def duration(value: timedelta) -> str:
 
 def complain(sentence: str) -> None:
     """Tell the person at the terminal why the command fails, on stderr."""
-    print(f"steelcut: {sentence}", file=sys.stderr)
+    # Where nobody hears it, the exit code says enough.
+    with contextlib.suppress(OSError):
+        print(f"steelcut: {sentence}", file=sys.stderr or io.StringIO(), flush=True)

@@ -123,17 +123,3 @@ def test_interrupt_exits_130_without_a_traceback() -> None:
         assert process.stdout is not None
         assert process.stderr is not None
         assert (process.returncode, process.stdout.read(), process.stderr.read()) == (130, b"", b"")
-
-
-def test_reader_that_went_away_is_no_traceback() -> None:
-    """`steelcut env | head -1`."""
-    with subprocess.Popen(
-        [*terminal.COMMAND, "env", "--table"],
-        env=terminal.environment({"PYTHONUNBUFFERED": "1"}),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as process:
-        assert process.stdout is not None
-        process.stdout.close()
-        assert process.stderr is not None
-        assert process.stderr.read() == b""

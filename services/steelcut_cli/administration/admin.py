@@ -58,17 +58,18 @@ def create(
         ),
     )
     audience = admin_api.admin_audience(settings.issuer)
-    if as_json:
-        output.json_document({**asdict(new.client), "client_secret": new.secret, "resource": audience})
-        return
-    granted = new.client.grants[admin_api.ADMIN_RESOURCE]
-    output.facts(
-        {
-            "client id": new.client.client_id,
-            "name": new.client.name,
-            "scopes": " ".join(granted),
-            "resource": audience,
-            "client secret": new.secret,
-        }
-    )
-    print(f"\n{secrets.KEEP_IT}")
+    with output.shown_once(secrets.made_unseen(new.client.client_id)):
+        if as_json:
+            output.json_document({**asdict(new.client), "client_secret": new.secret, "resource": audience})
+            return
+        granted = new.client.grants[admin_api.ADMIN_RESOURCE]
+        output.facts(
+            {
+                "client id": new.client.client_id,
+                "name": new.client.name,
+                "scopes": " ".join(granted),
+                "resource": audience,
+                "client secret": new.secret,
+            }
+        )
+        print(f"\n{secrets.KEEP_IT}")

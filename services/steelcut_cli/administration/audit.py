@@ -185,6 +185,7 @@ async def _followed(
         _keep_position(position, follower)
         if not follow:
             return
+        output.stop_without_reader()
         await asyncio.sleep(POLL_SECONDS)
 
 
@@ -219,9 +220,8 @@ def _is_filtered(wanted: EventFilter) -> bool:
 
 
 def _print(events: list[AuditEvent], *, as_json_lines: bool) -> None:
-    with output.reader_may_leave():
-        for event in events:
-            print(_record(event) if as_json_lines else _line(event), flush=True)
+    for event in events:
+        print(_record(event) if as_json_lines else _line(event), flush=True)
 
 
 def _record(event: AuditEvent) -> str:

@@ -116,11 +116,12 @@ def create(
             secret_expires_at=secret_ends,
         )
     )
-    if as_json:
-        output.json_document({**asdict(new.client), "client_secret": new.secret})
-        return
-    output.facts({**_facts(new.client), "client secret": new.secret})
-    print(f"\n{secrets.KEEP_IT}")
+    with output.shown_once(secrets.made_unseen(new.client.client_id)):
+        if as_json:
+            output.json_document({**asdict(new.client), "client_secret": new.secret})
+            return
+        output.facts({**_facts(new.client), "client secret": new.secret})
+        print(f"\n{secrets.KEEP_IT}")
 
 
 @app.command(

@@ -226,22 +226,36 @@ def _standing(secret: SecretRow) -> str:
     return "not used yet"
 
 
-def _show_added(added: AddedSecret, replaced: Sequence[SecretRow], *, as_json: bool) -> None:
-    if as_json:
-        document: dict[str, Any] = {**asdict(added.secret), "client_secret": added.value}
-        if replaced:
-            document["replaced"] = [asdict(secret) for secret in replaced]
-        output.json_document(document)
-        return
-    output.facts(
-        {
-            "client id": added.secret.client_id,
-            "secret id": added.secret.secret_id,
-            "label": added.secret.label,
-            "expires": output.moment(added.secret.expires_at, "never"),
-            "client secret": added.value,
-        }
+def made_unseen(client_id: str) -> str:
+    """Return what to do where a client was made, and its secret found no place to be shown."""
+    return (
+        f"The client {client_id} was made all the same, and nobody has seen its secret: "
+        f"`steelcut secrets rotate {client_id} --overlap 0s` puts another in its place."
     )
-    print(f"\n{KEEP_IT}")
-    for secret in replaced:
-        print(f"The secret {secret.secret_id} works until {output.moment(secret.expires_at)}.")
+
+
+def _show_added(added: AddedSecret, replaced: Sequence[SecretRow], *, as_json: bool) -> None:
+    otherwise = (
+        f"The secret {added.secret.secret_id} was added all the same, and nobody has seen it: "
+        f"`steelcut secrets revoke {added.secret.client_id} {added.secret.secret_id}` takes it back, "
+        f"`steelcut secrets rotate {added.secret.client_id}` puts another in its place."
+    )
+    with output.shown_once(otherwise):
+        if as_json:
+            document: dict[str, Any] = {**asdict(added.secret), "client_secret": added.value}
+            if replaced:
+                document["replaced"] = [asdict(secret) for secret in replaced]
+            output.json_document(document)
+            return
+        output.facts(
+            {
+                "client id": added.secret.client_id,
+                "secret id": added.secret.secret_id,
+                "label": added.secret.label,
+                "expires": output.moment(added.secret.expires_at, "never"),
+                "client secret": added.value,
+            }
+        )
+        print(f"\n{KEEP_IT}")
+        for secret in replaced:
+            print(f"The secret {secret.secret_id} works until {output.moment(secret.expires_at)}.")

@@ -84,5 +84,4 @@ def counts(findings: Iterable[Finding]) -> dict[str, int]:
 def _print(finding: Finding) -> None:
     said = f"{finding.check}: {finding.found} {finding.advice}".rstrip()
     line = Text.assemble((f"{finding.state:<{_WIDTH}}", _STYLES[finding.state]), "  ", output.cell(said))
-    with output.reader_may_leave():
-        output.console().print(line)
+    output.console().print(line)
