@@ -20,6 +20,7 @@ from steelcut.service.settings import (
     HOW_TO_MAKE,
     ConfigurationError,
     DatabaseUrl,
+    Host,
     LogFormat,
     ServiceSettings,
     ServingSettings,
@@ -286,7 +287,7 @@ class AuthSettings(ServingSettings, KeySettings, AuditSettings, LimitSettings):
         default=False,
         description="Whether the metrics count the tokens of each client, of 10,000 clients at most",
     )
-    host: str = Field("127.0.0.1", description="Address to listen on")
+    host: Host = Field("127.0.0.1", description="Address to listen on")
     port: int = Field(8000, ge=0, le=65_535, description="Port to listen on")
     log_format: LogFormat = Field("auto", description="`json`, `console`, or `auto`: console on a terminal")
 

@@ -10,7 +10,7 @@ from pydantic_settings import SettingsConfigDict
 
 from resource_service.documents import MAX_DOCUMENT_BYTES
 from steelcut.discovery import check_issuer, check_resource_identifier
-from steelcut.service.settings import DatabaseUrl, LogFormat, ServiceSettings, ServingSettings
+from steelcut.service.settings import DatabaseUrl, Host, LogFormat, ServiceSettings, ServingSettings
 from steelcut.verifier import MAX_LEEWAY_SECONDS
 
 
@@ -118,7 +118,7 @@ class ResourceSettings(ServingSettings):
     database_wait_seconds: float = Field(
         30.0, ge=0, le=3600, description="How long a start waits for the database, in seconds"
     )
-    host: str = Field("127.0.0.1", description="Address to listen on")
+    host: Host = Field("127.0.0.1", description="Address to listen on")
     port: int = Field(8001, ge=0, le=65_535, description="Port to listen on")
     log_format: LogFormat = Field("auto", description="`json`, `console`, or `auto`: console on a terminal")
 

@@ -5,16 +5,25 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import json
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
 
 import pytest
+from pydantic import SecretStr
+
+from resource_service.settings import ResourceSettings
+from steelcut.service.process.workers import bind
+from tests.support.databases import Databases
+from tests.support.tcp_proxy import TcpProxy
 
 pytestmark = pytest.mark.slow
 
-SECONDS = 20.0
+SECONDS = 60.0
 # Nobody listens at port 1.
 NOWHERE = "postgresql://a:b@127.0.0.1:1/x"
 SETTINGS = {
@@ -71,3 +80,61 @@ async def test_start_that_waits_for_its_database_ends_at_a_signal(
     assert b'"error"' not in said
     assert b"Traceback" not in said
     assert b"retry" not in said
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_port_that_is_taken_is_a_sentence_before_anything_is_begun(workers: int) -> None:
+    """It names both settings; nothing waits for the database first, and no worker is started."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        async with starting("auth_service", f"--workers={workers}", AUTH_PORT=port) as process:
+            said, _ = await asyncio.wait_for(process.communicate(), SECONDS)
+    (line,) = said.splitlines()
+    assert process.returncode == 3
+    assert json.loads(line)["event"] == (
+        f"AUTH_PORT {port} on AUTH_HOST 127.0.0.1 is taken: end the process that has it, or set another one."
+    )
+
+
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [
+        ("192.0.2.1", "RESOURCE_PORT 18225 on RESOURCE_HOST 192.0.2.1 cannot be had: "),
+        ("a.invalid", "RESOURCE_HOST a.invalid is no address of this machine, and no name of one."),
+        (f"{'a' * 64}.invalid", f"RESOURCE_HOST {'a' * 64}.invalid is no address of this machine,"),
+    ],
+)
+def test_host_that_cannot_be_listened_on_is_a_sentence(
+    host: str, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An address of another machine, a name that is none, and one that no name can be."""
+    settings = ResourceSettings(database_url=SecretStr(NOWHERE), host=host, port=18225)
+    with pytest.raises(SystemExit) as end:
+        bind(settings, only_ipv6=True)
+    assert end.value.code == 3
+    (message,) = caplog.messages
+    assert message.startswith(said)
+
+
+async def test_port_that_another_start_took_meanwhile_is_the_same_sentence(databases: Databases) -> None:
+    """Two that are started at once both bind, and one of them listens."""
+    database = urlsplit(databases.resource.runtime)
+    assert database.port is not None
+    async with TcpProxy.before(database.port) as proxy, asyncio.timeout(SECONDS):
+        proxy.cut()
+        with socket.socket() as quicker:
+            quicker.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            quicker.bind(("127.0.0.1", 0))
+            port = str(quicker.getsockname()[1])
+            url = databases.resource.runtime.replace(f":{database.port}/", f":{proxy.port}/")
+            variables = {"RESOURCE_PORT": port, "RESOURCE_DATABASE_URL": url}
+            async with starting("resource_service", **variables) as process:
+                assert process.stdout is not None
+                while b"Waiting for application startup" not in await process.stdout.readline():
+                    pass
+                quicker.listen()
+                proxy.resume()
+                said = await process.stdout.read()
+                assert await process.wait() == 3
+    assert f"RESOURCE_PORT {port} on RESOURCE_HOST 127.0.0.1 is taken".encode() in said
+    assert b"Traceback" not in said

@@ -49,6 +49,9 @@ def test_database_url_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
         ("RESOURCE_UPLOAD_SECONDS", "inf"),
         ("RESOURCE_DATABASE_WAIT_SECONDS", "inf"),
         ("RESOURCE_DATABASE_WAIT_SECONDS", "nan"),
+        ("RESOURCE_HOST", "\udcff"),
+        ("RESOURCE_HOST", "bücher.example"),
+        ("RESOURCE_METRICS_HOST", "\udcff"),
     ],
 )
 def test_bad_value_is_one_sentence_about_its_variable(

@@ -106,12 +106,21 @@ _FILES_OF_OPTIONS = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
 _ALL_ADDRESSES = frozenset({"0.0.0.0", "::"})  # noqa: S104  # nosec B104 - compared
 
 
+def _check_host(host: str) -> str:
+    if not host.isascii() or not host.isprintable() or " " in host:
+        raise ValueError("must be an address or a name, in ASCII")
+    return host
+
+
+Host = Annotated[str, AfterValidator(_check_host)]
+
+
 class ServingSettings(ServiceSettings):
     """What a settings class must have to be served by ``steelcut.service.process.serving``."""
 
     # The field that holds the URL under which clients see the service.
     seen_at: ClassVar[str]
-    host: str
+    host: Host
     port: int
     log_format: LogFormat
     max_waiting_requests: int = Field(
@@ -142,7 +151,7 @@ class ServingSettings(ServiceSettings):
         le=MAX_PORT,
         description="Optional: port of the metrics for Prometheus; several processes take those that follow it, too",
     )
-    metrics_host: str = Field(
+    metrics_host: Host = Field(
         "127.0.0.1", description="Address on which the metrics are to be had, by anybody"
     )
     tracing: bool = Field(

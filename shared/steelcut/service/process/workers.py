@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import functools
 import gc
 import logging
@@ -32,7 +33,7 @@ from uvicorn.supervisors import Multiprocess
 from steelcut.service.http.asgi import Application
 from steelcut.service.http.ending import Ending
 from steelcut.service.process import tls
-from steelcut.service.settings import DEFAULT_WAITING, ConfigurationError
+from steelcut.service.settings import DEFAULT_WAITING, ConfigurationError, ServingSettings, variable_name
 from steelcut.service.telemetry.counting import Connections
 
 # A request makes some hundred objects and no cycle: the default of 700 would look for cycles all the time.
@@ -82,7 +83,7 @@ class WorkerConfig(uvicorn.Config):
     def __init__(
         self,
         *arguments: Any,
-        settings: object,
+        settings: ServingSettings,
         max_waiting_requests: int = DEFAULT_WAITING,
         drain_seconds: float = 0,
         **options: Any,
@@ -158,9 +159,19 @@ class WorkerServer(uvicorn.Server):
     one after the other, turn by turn.
     """
 
+    config: WorkerConfig
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to serve, by so many sockets that are one and the same to the kernel."""
-        await super().startup(sockets)
+        try:
+            await super().startup(sockets)
+        except OSError as error:
+            # Of two that were started at once, both bind and one listens.
+            logging.getLogger("uvicorn.error").error("%s", why_not_bound(self.config.settings, error))  # noqa: TRY400
+            await self.lifespan.shutdown()
+            sys.exit(STARTUP_FAILURE)
+        # Which uvicorn does only for what it has bound itself.
+        self._log_started_message(sockets or [])
         loop = asyncio.get_running_loop()
         first = [listener for server in self.servers for listener in server.sockets]
         for listener in first * (ACCEPTED_AT_ONCE - 1):
@@ -212,11 +223,55 @@ def take_open_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
+def bind(settings: ServingSettings, *, only_ipv6: bool) -> list[socket.socket]:
+    """Take the port on every address of the host, to be listened on later: until then callers are refused.
+
+    Exits with ``STARTUP_FAILURE`` and a sentence that names the settings when it cannot be had. An IPv6 address takes
+    IPv4 too, unless ``only_ipv6``.
+    """
+    listeners: list[socket.socket] = []
+    try:
+        places = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        for family, kind, protocol, _, address in dict.fromkeys(places):
+            listener = socket.socket(family, kind, protocol)
+            listeners.append(listener)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only_ipv6)
+            listener.bind(address)
+    except (OSError, UnicodeError) as error:
+        for listener in listeners:
+            listener.close()
+        logging.getLogger("uvicorn.error").error("%s", why_not_bound(settings, error))  # noqa: TRY400
+        sys.exit(STARTUP_FAILURE)
+    return listeners
+
+
+def why_not_bound(settings: ServingSettings, error: OSError | UnicodeError) -> str:
+    """Return a sentence that names the settings by which the port of a service cannot be had."""
+    host, port = (
+        f"{variable_name(type(settings), name)} {getattr(settings, name)}" for name in ("host", "port")
+    )
+    if isinstance(error, socket.gaierror | UnicodeError):
+        return f"{host} is no address of this machine, and no name of one."
+    if error.errno == errno.EADDRINUSE:
+        return f"{port} on {host} is taken: end the process that has it, or set another one."
+    return f"{port} on {host} cannot be had: {os.strerror(error.errno or 0)}."
+
+
 def serve(config: WorkerConfig) -> None:
     """Serve until a signal ends it. Exits with ``STARTUP_FAILURE`` (3) when the application does not start."""
     take_open_files()
+    # Before anything is begun that would have to be ended.
+    listeners = bind(config.settings, only_ipv6=config.workers == 1)
     if config.workers > 1:
-        supervisor = Supervisor(config, sockets=[config.bind_socket()])
+        address, port = listeners[0].getsockname()[:2]
+        logging.getLogger("uvicorn.error").info(
+            "%d processes serve at port %d of %s", config.workers, port, address
+        )
+        supervisor = Supervisor(config, sockets=listeners)
         supervisor.run()
         # It ends by itself only where a worker could not start.
         if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
@@ -228,6 +283,6 @@ def serve(config: WorkerConfig) -> None:
     server = WorkerServer(config)
     # Of an interrupt nobody wants a traceback.
     with contextlib.suppress(KeyboardInterrupt):
-        server.run()
+        server.run(listeners)
     if not server.started:
         sys.exit(STARTUP_FAILURE)
