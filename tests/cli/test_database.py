@@ -203,3 +203,18 @@ async def test_check_of_a_server_that_is_not_there(steelcut: Steelcut) -> None:
 async def test_unknown_service_is_misuse(steelcut: Steelcut) -> None:
     """There are two databases, no third."""
     assert (await steelcut("db", "check", "billing")).code == 2
+
+
+@pytest.mark.parametrize("schema", ["made", "none"])
+async def test_owner_that_is_none(steelcut: Steelcut, operator: dict[str, str], schema: str) -> None:
+    """The URL of the run-time role in the place of the owner's, before the first migration and after the last."""
+    if schema == "none":
+        connection = await asyncpg.connect(operator["AUTH_OWNER_DATABASE_URL"])
+        await connection.execute(
+            "DROP SCHEMA public CASCADE; CREATE SCHEMA public; GRANT USAGE ON SCHEMA public TO public"
+        )
+        await connection.close()
+    mistaken = {"AUTH_OWNER_DATABASE_URL": operator["AUTH_DATABASE_URL"]}
+    refused = await steelcut("db", "upgrade", "auth", env=mistaken)
+    assert refused.code == 1
+    assert refused.sentence.startswith("auth database: The role auth_runtime does not own the tables of ")

@@ -7,6 +7,7 @@ import base64
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import sys
@@ -17,7 +18,9 @@ import pytest
 from pydantic import SecretStr
 
 from resource_service.settings import ResourceSettings
+from steelcut.service.database.postgres import Database
 from steelcut.service.process.workers import bind
+from steelcut.service.refusal import Refusal
 from tests.support.databases import Databases
 from tests.support.tcp_proxy import TcpProxy
 
@@ -138,3 +141,28 @@ async def test_port_that_another_start_took_meanwhile_is_the_same_sentence(datab
                 assert await process.wait() == 3
     assert f"RESOURCE_PORT {port} on RESOURCE_HOST 127.0.0.1 is taken".encode() in said
     assert b"Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("?foo=bar", "does not take the parameter foo of the database URL of the resource service"),
+        ("?sslmode=verify-full", "Set sslrootcert in the database URL of the resource service"),
+        (
+            "?sslmode=require",
+            "speaks no TLS, which sslmode in the database URL of the resource service asks for",
+        ),
+    ],
+)
+async def test_options_that_cannot_be_met_are_a_sentence(
+    options: str, said: str, databases: Databases
+) -> None:
+    """It says what to change, and in which URL."""
+    with pytest.raises(Refusal, match=re.escape(said)) as refused:
+        await Database.open(
+            f"{databases.resource.runtime}{options}",
+            application="resource service",
+            pool_size=1,
+            wait_seconds=0.1,
+        )
+    assert "-password" not in str(refused.value)

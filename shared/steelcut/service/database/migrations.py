@@ -20,6 +20,7 @@ from alembic import command, context
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection as SqlAlchemyConnection
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -85,8 +86,15 @@ def upgrade(access: DatabaseAccess, package: str) -> SchemaState:
             f"The schema is at revision {found.current}, which this version does not know: a newer one made it, and"
             " upgrades it. Schema and rights are as they were."
         )
-    command.upgrade(_config(package, access.owner), "head")
-    asyncio.run(_grant(access, package))
+    try:
+        command.upgrade(_config(package, access.owner), "head")
+        asyncio.run(_grant(access, package))
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) != asyncpg.InsufficientPrivilegeError.sqlstate:
+            raise
+        raise _not_the_owner(access.owner) from None
+    except asyncpg.InsufficientPrivilegeError:
+        raise _not_the_owner(access.owner) from None
     return state(access.owner, package)
 
 
@@ -241,10 +249,19 @@ async def _current_revision(owner_url: str) -> str | None:
         revision: str | None = await connection.fetchval("SELECT version_num FROM alembic_version")
     except asyncpg.UndefinedTableError:
         return None
+    except asyncpg.InsufficientPrivilegeError:
+        raise _not_the_owner(owner_url) from None
     else:
         return revision
     finally:
         await connection.close()
+
+
+def _not_the_owner(url: str) -> MigrationError:
+    return MigrationError(
+        f"The role {role_name(url)} does not own the tables of {database_of(url)}: the owner database URL must be that"
+        " of the owner, not of the run-time role or another."
+    )
 
 
 def _grants(package: str, name: str = "GRANTS") -> tuple[str, ...]:

@@ -14,6 +14,7 @@ import asyncpg
 import stamina
 
 from steelcut.errors import TemporarilyUnavailable
+from steelcut.service.database.connecting import explain, places
 from steelcut.service.database.hosts import NOT_THERE, connect_to_one
 from steelcut.service.refusal import Hindered, Refusal
 
@@ -129,13 +130,14 @@ class Database:
                 f"PostgreSQL had no connection left for the {application} within {wait_seconds:g} seconds: lower the"
                 " pool sizes, or raise max_connections or the CONNECTION LIMIT of the role or database."
             ) from None
-        except NOT_THERE:
+        except NOT_THERE as error:
             raise Refusal(
-                f"PostgreSQL did not answer within {wait_seconds:g} seconds: check that it runs and that the "
-                f"database URL of the {application} names its host and port."
+                explain(error, url, f"the database URL of the {application}")
+                or f"PostgreSQL did not answer within {wait_seconds:g} seconds at {places(url)}: check that it runs"
+                f" and that the database URL of the {application} names its host and port."
             ) from None
         except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
-            raise Refusal(_explain(error, application)) from None
+            raise Refusal(_explain(error, url, application)) from None
         assert pool is not None  # noqa: S101 - the last attempt gave it or raised
         database = cls(pool)
         try:
@@ -248,11 +250,12 @@ async def _keep_session(connection: object) -> None:
     """Stand in for asyncpg's reset between two uses of a connection."""
 
 
-def _explain(error: Exception, application: str) -> str:
+def _explain(error: Exception, url: str, application: str) -> str:
     if isinstance(error, asyncpg.InvalidAuthorizationSpecificationError):
         return f"PostgreSQL refuses the role or password in the database URL of the {application}."
     if isinstance(error, asyncpg.InvalidCatalogNameError):
         return (
             f"The database that the URL of the {application} names does not exist: run `steelcut db upgrade`."
         )
-    return f"The database URL of the {application} cannot be used ({type(error).__name__})."
+    what = f"the database URL of the {application}"
+    return explain(error, url, what) or f"T{what[1:]} cannot be used ({type(error).__name__})."
