@@ -3,6 +3,7 @@
 import sys
 
 EXIT_CONFIGURATION = 2
+EXIT_INTERRUPTED = 130
 
 
 def run() -> None:
@@ -14,6 +15,9 @@ def run() -> None:
             f"steelcut: the package {missing.name} is missing: the command needs `pip install 'steelcut[server]'`.\n"
         )
         sys.exit(EXIT_CONFIGURATION)
+    except KeyboardInterrupt:
+        # What is imported takes long enough for somebody to think better of it.
+        sys.exit(EXIT_INTERRUPTED)
     main.run()
 
 

@@ -203,7 +203,7 @@ def read_secret(settings: CallerSettings, secret_file: Path | None) -> str:
         return settings.client_secret.get_secret_value()
     if sys.stdin.isatty():
         # On stderr, so that the token alone is on stdout.
-        return str(typer.prompt("Client secret", hide_input=True, err=True))
+        return output.ask_secret("Client secret")
     raise Misuse(
         "Give the secret by STEELCUT_CLIENT_SECRET, STEELCUT_CLIENT_SECRET_FILE or --secret-file FILE."
     )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import io
 import json
 import os
 import select
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, TextIO, cast
 
@@ -41,7 +42,13 @@ def console() -> Console:
 
 def json_document(value: Any) -> None:
     """Print ``value`` as indented JSON."""
-    print(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
+    print(json_text(value, indent=2, default=_plain))
+
+
+def json_text(value: Any, *, default: Callable[[object], str], indent: int | None = None) -> str:
+    """Return ``value`` as JSON, with the escapes of JSON for letters that the output has not."""
+    has_all = codecs.lookup(sys.stdout.encoding).name == "utf-8"
+    return json.dumps(value, indent=indent, ensure_ascii=not has_all, default=default)
 
 
 def _plain(value: object) -> str:
@@ -133,6 +140,10 @@ def watch() -> None:
     if sys.stdout is None:
         # Closed by who started us; in its place what cannot be written to: else print would be silent about it.
         sys.stdout = os.fdopen(os.open(os.devnull, os.O_RDONLY), "w", closefd=False)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that has not every letter is shown as much as it can show.
+            stream.reconfigure(errors="backslashreplace")
     sys.stdout = cast("TextIO", _Watched(sys.stdout))
 
 
@@ -176,9 +187,30 @@ def confirm(question: str, *, yes: bool) -> None:
 
     Raises :class:`Refusal` when they think better of it.
     """
+    if yes or not sys.stdin.isatty():
+        return
     # On stderr, as everything that is not the result.
-    if not yes and sys.stdin.isatty() and not typer.confirm(question, err=True):
+    with _interruptible():
+        agreed = typer.confirm(question, err=True)
+    if not agreed:
         raise Refusal("Nothing was changed.")
+
+
+def ask_secret(name: str) -> str:
+    """Ask the person at the terminal for what nobody may see, on stderr."""
+    with _interruptible():
+        return str(typer.prompt(name, hide_input=True, err=True))
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    try:
+        yield
+    except typer.Abort as abort:
+        # At a prompt Ctrl-C is to typer what the end of the input is.
+        if isinstance(abort.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise
 
 
 def duration(value: timedelta) -> str:

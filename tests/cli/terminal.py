@@ -19,6 +19,8 @@ from tests.support import logged
 
 # As `steelcut` from the environment's bin folder, which is there only once the project is installed.
 COMMAND: Final = (sys.executable, "-W", "error", "-c", "from steelcut_cli.main import run; run()")
+# As a shell gives it: Ctrl-C goes to who has the terminal.
+TAKE_TERMINAL: Final = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
 OURS: Final = ("AUTH_", "RESOURCE_", "STEELCUT_")
 
 
@@ -104,6 +106,24 @@ def process(
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+@contextmanager
+def at_keyboard(*arguments: str, env: Mapping[str, str]) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """Start the command at a terminal of its own; gives the process, and where to write what somebody types."""
+    ours, theirs = os.openpty()
+    with subprocess.Popen(
+        [*COMMAND[:-1], TAKE_TERMINAL + COMMAND[-1], *arguments],
+        env=environment(env),
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        os.close(theirs)
+        yield process, ours
+    os.close(ours)
 
 
 def _text(stream: io.TextIOWrapper) -> str:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import json
+import os
 import signal
 import subprocess
 import sys
@@ -11,7 +14,7 @@ from importlib.metadata import version
 
 import pytest
 
-from steelcut_cli import connections, main
+from steelcut_cli import connections, main, output
 from tests.cli import terminal
 from tests.cli.conftest import Steelcut
 
@@ -123,3 +126,67 @@ def test_interrupt_exits_130_without_a_traceback() -> None:
         assert process.stdout is not None
         assert process.stderr is not None
         assert (process.returncode, process.stdout.read(), process.stderr.read()) == (130, b"", b"")
+
+
+@pytest.mark.parametrize(
+    ("module", "within"),
+    [
+        ("steelcut_cli", "steelcut_cli.main"),
+        ("auth_service", "auth_service.settings"),
+        ("resource_service", "steelcut.service.process.serving"),
+    ],
+)
+def test_interrupt_in_the_first_moments_exits_130_without_a_traceback(module: str, within: str) -> None:
+    """Ctrl-C while everything is imported."""
+    program = (
+        "import runpy, signal, sys\n"
+        "class Interrupting:\n"
+        "    def find_spec(self, name, *_):\n"
+        f"        if name == {within!r}: signal.raise_signal(signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+        f"runpy.run_module({module!r}, run_name='__main__')"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, b"", b"")
+
+
+def test_interrupt_at_a_prompt_exits_130() -> None:
+    """As everywhere; the end of the input is another thing."""
+    with terminal.at_keyboard(
+        "token", env={"STEELCUT_ISSUER": "http://127.0.0.1:1", "STEELCUT_CLIENT_ID": "x"}
+    ) as (
+        process,
+        keyboard,
+    ):
+        assert process.stderr is not None
+        asked = process.stderr.read(len("Client secret:"))
+        assert asked == "Client secret:"
+        os.write(keyboard, b"\x03")
+        said = process.stderr.read()
+    assert process.returncode == 130
+    assert "Aborted" not in said
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_terminal_that_has_not_every_letter(encoding: str) -> None:
+    """It is shown as much as it can show, and programs all of it."""
+    for arguments in (["env", "--example"], ["clients", "create", "--help"]):
+        shown = subprocess.run(
+            [*terminal.COMMAND, *arguments],
+            env=terminal.environment({"PYTHONIOENCODING": encoding}),
+            capture_output=True,
+            check=False,
+        )
+        assert (shown.returncode, shown.stderr) == (0, b"")
+        assert b"\\u2026" in shown.stdout
+
+
+def test_json_for_a_terminal_that_has_not_every_letter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is JSON all the same, by JSON's own escapes."""
+    written = io.BytesIO()
+    monkeypatch.setattr(
+        "sys.stdout", io.TextIOWrapper(written, encoding="latin-1", errors="backslashreplace")
+    )
+    output.json_document({"name": "Zoë → €"})
+    sys.stdout.flush()
+    assert json.loads(written.getvalue()) == {"name": "Zoë → €"}

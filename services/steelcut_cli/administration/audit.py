@@ -225,7 +225,7 @@ def _print(events: list[AuditEvent], *, as_json_lines: bool) -> None:
 
 
 def _record(event: AuditEvent) -> str:
-    return json.dumps(asdict(event), ensure_ascii=False, default=_plain)
+    return output.json_text(asdict(event), default=_plain)
 
 
 def _plain(value: object) -> str:

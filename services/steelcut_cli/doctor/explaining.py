@@ -83,7 +83,7 @@ def explain(
 
 def _read() -> str:
     if sys.stdin.isatty():
-        return str(typer.prompt("Value", hide_input=True, err=True)).strip()
+        return output.ask_secret("Value").strip()
     return sys.stdin.buffer.read().decode("ascii", "replace").strip()
 
 
