@@ -7,6 +7,7 @@ does it in a ``flight``.
 from __future__ import annotations
 
 import json
+import os
 import re
 import ssl
 import time
@@ -204,7 +205,18 @@ def printable(text: str) -> str:
 @cache
 def _tls() -> ssl.SSLContext:
     # Reading the certification authorities takes longer than the request.
-    return httpx.create_ssl_context()
+    try:
+        return httpx.create_ssl_context()
+    except OSError as error:
+        # httpx looks at the first of them that is set.
+        named = [
+            f"{name}={path}" for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if (path := os.environ.get(name))
+        ]
+        reason = getattr(error, "reason", None) or error.strerror
+        failure = Unreachable(
+            f"The certification authorities of {(named or ['certifi'])[0]} cannot be read: {reason}."
+        )
+    raise failure
 
 
 def _cause(error: Exception) -> str:

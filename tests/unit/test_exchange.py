@@ -11,11 +11,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import pytest
 
-from steelcut import Unreachable
+from steelcut import Unreachable, exchange
 from steelcut.exchange import Exchange
 from tests.support.certificates import Authority
 from tests.support.tokens import IssuerKey, encode
@@ -213,3 +214,21 @@ assert not set(sys.modules) - loaded, set(sys.modules) - loaded
             [sys.executable, "-c", program, url], capture_output=True, text=True, timeout=30, check=False
         )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(None, "No such file or directory"), (b"no PEM", "NO_CERTIFICATE_OR_CRL_FOUND")],
+    ids=["missing", "no certificate"],
+)
+def test_authorities_that_cannot_be_read_are_named(
+    content: bytes | None, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an error that callers handle, with the variable and the file."""
+    file = tmp_path / "authorities.pem"
+    if content is not None:
+        file.write_bytes(content)
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    exchange._tls.cache_clear()
+    with pytest.raises(Unreachable, match=f"SSL_CERT_FILE={file} cannot be read: {reason}"):
+        Exchange().send("GET", "http://127.0.0.1:1/")
