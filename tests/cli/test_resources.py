@@ -110,3 +110,12 @@ async def test_scopes_of_nothing(steelcut: Steelcut) -> None:
     """An empty list says what to do; a resource that is not there is no empty list."""
     assert "steelcut resources create" in (await steelcut("scopes", "list")).out
     assert (await steelcut("scopes", "list", "nothing")).code == 1
+
+
+async def test_name_of_a_path_of_the_service_itself(steelcut: Steelcut) -> None:
+    """No document could ever be there; elsewhere the name is as good as another."""
+    refused = await steelcut("resources", "create", "docs", "-s", "read")
+    assert refused.code == 2
+    assert refused.sentence.startswith("docs is a path of the resource service itself")
+    elsewhere = ("--identifier", "https://docs.example.com/docs")
+    assert (await steelcut("resources", "create", "docs", "-s", "read", *elsewhere)).code == 0

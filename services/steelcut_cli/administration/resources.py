@@ -66,9 +66,15 @@ def create(
     """Register a protected resource. Reads AUTH_ADMIN_DATABASE_URL."""
     from auth_service.administration import resources as administration
     from auth_service.administration.actor import terminal_actor
+    from resource_service.names import RESERVED
     from steelcut_cli.connections import administer
     from steelcut_cli.settings import PublicUrlSettings, read
 
+    if identifier is None and name in RESERVED:
+        raise Misuse(
+            f"{name} is a path of the resource service itself, where no document can be: choose another name, or give "
+            "--identifier, where something else serves it."
+        )
     url = identifier or f"{read(PublicUrlSettings).base_url}/{name}"
     resource = administer(
         lambda connection: administration.create_resource(
