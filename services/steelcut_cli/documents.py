@@ -87,17 +87,24 @@ def list_documents(
     if as_json:
         output.json_document([_record(document) for document in published])
     else:
-        _show(published)
+        _show(published, resource)
 
 
-@app.command("delete", epilog=output.examples("steelcut documents delete api_v0.0.1 --key reports-2031-q3"))
-def delete(resource: ResourceName, key: Key = None) -> None:
+@app.command(
+    "delete",
+    epilog=output.examples(
+        "steelcut documents delete api_v0.0.1 --key reports-2031-q3",
+        "steelcut documents delete api_v0.0.1 --yes",
+    ),
+)
+def delete(resource: ResourceName, key: Key = None, yes: output.Yes = False) -> None:
     """Delete one document; the others below the resource stay."""
     from resource_service import documents
     from steelcut_cli.connections import with_connection
     from steelcut_cli.settings import PublishingSettings, read
 
     settings = read(PublishingSettings)
+    output.confirm(f"Delete {output.cell(_path(resource, key))}?", yes=yes)
     deleted = with_connection(
         settings.url(), lambda connection: documents.delete_document(connection, resource, key)
     )
@@ -127,7 +134,7 @@ def _record(document: PublishedDocument) -> dict[str, Any]:
     return {name: value for name, value in asdict(document).items() if name != "created"}
 
 
-def _show(published: list[PublishedDocument]) -> None:
+def _show(published: list[PublishedDocument], resource: str | None = None) -> None:
     rows = [
         (_path(row.resource, row.key), row.etag, row.size, output.moment(row.published_at))
         for row in published
@@ -135,5 +142,6 @@ def _show(published: list[PublishedDocument]) -> None:
     output.table(
         ("path", "etag", "bytes", "published"),
         rows,
-        empty="There is no document yet: steelcut documents publish RESOURCE FILE",
+        empty=f"There is no document{f' of {output.cell(resource)}' if resource else ''} yet: "
+        f"steelcut documents publish {output.cell(resource or 'RESOURCE')} FILE",
     )

@@ -7,7 +7,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated, Final, NoReturn
+from typing import Annotated, Any, Final, NoReturn
 
 import typer
 from typer.main import get_command
@@ -86,8 +86,17 @@ def steelcut(
     """
 
 
+def _rejoined(command: Any) -> Any:
+    """Join the lines of each paragraph of the help, which typer would keep where the source has them."""
+    paragraphs = (command.help or "").split("\n\n")
+    command.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs) or None
+    for child in getattr(command, "commands", {}).values():
+        _rejoined(child)
+    return command
+
+
 # Once: each call of ``app`` would make all commands anew, which takes longer than most of them.
-command: Final = get_command(app)
+command: Final = _rejoined(get_command(app))
 
 
 def run(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -122,3 +122,22 @@ async def test_argument_that_is_no_text(steelcut: Steelcut) -> None:
     refused = await steelcut("documents", "delete", "\udcff")
     assert refused.code == 1
     assert refused.sentence == "An argument holds characters that no name has."
+
+
+async def test_deletion_is_asked_about_at_a_terminal(steelcut: Steelcut) -> None:
+    """As all deletions are; --yes answers."""
+    await steelcut("documents", "publish", "api_v0.0.1", "-", stdin=b"{}")
+    refused = await steelcut("documents", "delete", "api_v0.0.1", typed="n\n")
+    assert refused.code == 1
+    assert "Delete /api_v0.0.1?" in refused.err
+    assert "Nothing was changed." in refused.err
+    assert (
+        await steelcut("documents", "delete", "api_v0.0.1", "--yes", typed="")
+    ).out == "Deleted /api_v0.0.1.\n"
+
+
+async def test_resource_without_a_document_is_named(steelcut: Steelcut) -> None:
+    """While others have some."""
+    await steelcut("documents", "publish", "api_v0.0.1", "-", stdin=b"{}")
+    shown = await steelcut("documents", "list", "nope")
+    assert shown.out == "There is no document of nope yet: steelcut documents publish nope FILE\n"
