@@ -22,6 +22,7 @@ from auth_service.limits.guesses import Guesses
 from auth_service.limits.quotas import Quota
 from auth_service.master_key import MasterKey
 from auth_service.queries import token as queries
+from auth_service.queries.clients import may_administer
 from auth_service.registry import Registry
 from auth_service.token_counts import TokenCounts
 from auth_service.upkeep import keep_on
@@ -87,6 +88,7 @@ async def open_process(settings: AuthSettings, log: Logger) -> AsyncIterator[Pro
         admin_database = await _administration(settings)
         if admin_database is not None:
             stack.push_async_callback(admin_database.close)
+            await _check_rights(admin_database)
         master_key = MasterKey.from_settings(settings)
         url = settings.limits_url
         clock = steady_clock()
@@ -156,6 +158,17 @@ async def _administration(settings: AuthSettings) -> Database | None:
         pool_size=settings.database_pool_size,
         wait_seconds=settings.database_wait_seconds,
     )
+
+
+async def _check_rights(administration: Database) -> None:
+    # Where the schema is not there, its own check says so.
+    with contextlib.suppress(asyncpg.UndefinedTableError, TemporarilyUnavailable):
+        async with administration.connection() as connection:
+            if not await may_administer(connection):
+                raise Refusal(
+                    "The role of AUTH_ADMIN_DATABASE_URL may not administer: it must be the administrator's, to which "
+                    "`steelcut db upgrade` gives its rights."
+                )
 
 
 def _rotating_keys(process: Process) -> contextlib.AbstractAsyncContextManager[None]:

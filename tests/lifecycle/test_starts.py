@@ -166,3 +166,13 @@ async def test_options_that_cannot_be_met_are_a_sentence(
             wait_seconds=0.1,
         )
     assert "-password" not in str(refused.value)
+
+
+async def test_administrator_that_is_the_run_time_role_is_refused(databases: Databases) -> None:
+    """At the start, as a publisher is that may not publish: not with the first change."""
+    url = databases.auth.runtime
+    variables = {"AUTH_DATABASE_URL": url, "AUTH_ADMIN_DATABASE_URL": url}
+    async with starting("auth_service", **variables) as process:
+        said, _ = await asyncio.wait_for(process.communicate(), SECONDS)
+    assert process.returncode == 3
+    assert b"The role of AUTH_ADMIN_DATABASE_URL may not administer" in said

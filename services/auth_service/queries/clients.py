@@ -210,3 +210,9 @@ def _client_row(row: Any) -> ClientRow:
             "secret_ids": tuple(row["secret_ids"]),
         }
     )
+
+
+async def may_administer(connection: Connection) -> bool:
+    """Say whether the role of this connection may change clients."""
+    may: bool = await connection.fetchval("SELECT has_table_privilege('clients', 'INSERT')")
+    return may
