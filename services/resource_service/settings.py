@@ -31,7 +31,8 @@ def _check_base_url(url: str) -> str:
 
 def _check_jwks_uri(uri: str) -> str:
     parts = urlsplit(uri)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    unwritten = " " in uri or not uri.isascii() or not uri.isprintable()
+    if parts.scheme not in ("http", "https") or not parts.hostname or unwritten:
         raise ValueError("must be an absolute URL")
     return uri
 

@@ -181,6 +181,8 @@ def _told(work: Callable[[], T]) -> T:
         return work()
     except client.ClientError as error:
         raise Refusal(str(error)) from None
+    except UnicodeEncodeError:
+        raise Misuse("An argument, or a STEELCUT_ variable, holds what is no text in UTF-8.") from None
     except ValueError as error:
         raise Misuse(output.sentence(error)) from None
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from steelcut_cli import output
-from steelcut_cli.errors import Refusal
+from steelcut_cli.errors import Misuse, Refusal
 
 if TYPE_CHECKING:
     from steelcut.service.settings import ServiceSettings
@@ -67,6 +67,8 @@ def env(
     ] = False,
 ) -> None:
     """Print a complete .env with fresh random secrets, for docker compose or for services run by hand."""
+    if table and example:
+        raise Misuse("--example and --table are two outputs: choose one.")
     text = configuration_table() if table else env_example() if example else fresh_env()
     if file is None:
         print(text, end="")

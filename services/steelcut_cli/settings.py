@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeVar
+from typing import Annotated, ClassVar, TypeVar
 
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
@@ -117,6 +117,9 @@ class CallerSettings(ServiceSettings):
     """What ``steelcut token`` and ``steelcut fetch`` need to know; `steelcut dev` writes all of it."""
 
     model_config = SettingsConfigDict(env_prefix="STEELCUT_")
+    how_to_make: ClassVar[str] = (
+        "`steelcut clients create` makes a client and its secret, `steelcut dev` all of it."
+    )
 
     issuer: str | None = Field(None, description="Issuer; its metadata names the token endpoint")
     token_url: str | None = Field(

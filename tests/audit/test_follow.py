@@ -163,3 +163,15 @@ async def _tailed(*arguments: str, env: dict[str, str]) -> list[str]:
     done = await asyncio.to_thread(terminal.run, *arguments, env=env)
     assert (done.code, done.err) == (0, "")
     return [json.loads(line)["object_id"] for line in done.out.splitlines()]
+
+
+async def test_file_that_holds_no_position_is_named(databases: Databases, tmp_path: Path) -> None:
+    """It may be another file than was meant."""
+    file = tmp_path / "position"
+    file.write_text("x")
+    refused = await asyncio.to_thread(
+        terminal.run,
+        *("audit", "tail", "--position", str(file)),
+        env={"AUTH_ADMIN_DATABASE_URL": databases.auth_admin},
+    )
+    assert refused.sentence == f"{file}: This is no position in the audit log."

@@ -236,3 +236,27 @@ def _type_at_a_terminal(arguments: list[str], variables: dict[str, str], typed: 
     os.close(screen)
     assert process.returncode == 0
     return shown.decode()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "env", "sentence"),
+    [
+        (
+            ["--scope", "\udcff\udcfe"],
+            {},
+            "An argument, or a STEELCUT_ variable, holds what is no text in UTF-8.",
+        ),
+        (
+            [],
+            {"STEELCUT_CLIENT_SECRET": "change-me"},
+            "`steelcut clients create` makes a client and its secret, ",
+        ),
+    ],
+)
+async def test_mistake_of_a_caller_is_said_in_words(
+    as_client: Steelcut, arguments: list[str], env: dict[str, str], sentence: str
+) -> None:
+    """What is no text, and a placeholder for what another command makes."""
+    refused = await as_client("token", *arguments, env=env)
+    assert refused.code == 2
+    assert sentence in refused.sentence

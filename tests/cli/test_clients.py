@@ -195,3 +195,10 @@ async def test_refused_updates(
     assert {name: shown[name] for name in shown if name != "secrets"} == {
         name: billing[name] for name in billing if name != "client_secret"
     }
+
+
+async def test_empty_client_id_is_refused(steelcut: Steelcut, billing: dict[str, Any]) -> None:
+    """It is an unset variable of a script; another id in its place would be found out late."""
+    assert billing
+    refused = await steelcut("clients", "create", "x", "--client-id", "", "-g", "api=read")
+    assert (refused.code, refused.sentence[:22]) == (2, "--client-id is empty: ")

@@ -91,3 +91,10 @@ def test_every_variable_is_described() -> None:
             assert variable.description, variable.name
             if variable.name.endswith("_SECONDS"):
                 assert variable.description.endswith("in seconds"), variable.name
+
+
+def test_two_outputs_at_once_are_refused() -> None:
+    """One of them would be left out in silence."""
+    assert terminal.run("env", "--example", "--table").sentence.startswith(
+        "--example and --table are two outputs"
+    )

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
@@ -190,3 +191,23 @@ def test_json_for_a_terminal_that_has_not_every_letter(monkeypatch: pytest.Monke
     output.json_document({"name": "Zoë → €"})
     sys.stdout.flush()
     assert json.loads(written.getvalue()) == {"name": "Zoë → €"}
+
+
+def test_help_fills_its_lines() -> None:
+    """As wide as the terminal is, not as the source."""
+    shown = terminal.run("secrets", "list", "--help", env={"COLUMNS": "80"})
+    assert (
+        "List a client's secrets: when each was last used and from where, and which can\n be revoked."
+        in "\n".join(line.rstrip() for line in shown.out.splitlines())
+    )
+
+
+def test_directory_that_is_gone_is_a_sentence(tmp_path: Path) -> None:
+    """`steelcut dev` where somebody has removed the current directory."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    with contextlib.chdir(tmp_path):
+        os.chdir(gone)
+        gone.rmdir()
+        refused = terminal.run("dev", "--once")
+    assert refused.sentence == "The current directory is no longer there: change into another one."

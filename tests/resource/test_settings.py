@@ -35,6 +35,7 @@ def test_database_url_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
         ("RESOURCE_JWKS_URI", "auth:8000/keys"),
         ("RESOURCE_JWKS_URI", "file:///etc/keys"),
         ("RESOURCE_JWKS_URI", "/keys"),
+        ("RESOURCE_JWKS_URI", "http://x y"),
         ("RESOURCE_LEEWAY_SECONDS", "61"),
         ("RESOURCE_LEEWAY_SECONDS", "-1"),
         ("RESOURCE_LEEWAY_SECONDS", "nan"),

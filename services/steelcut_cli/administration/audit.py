@@ -170,6 +170,7 @@ async def _followed(
     connection: Connection, lines: int, position: Path | None, *, follow: bool
 ) -> AsyncIterator[AuditEvent]:
     from auth_service.administration.audit_search import Follower
+    from auth_service.administration.errors import AdministrationError
 
     known = _read_position(position)
     if known is None:
@@ -177,7 +178,10 @@ async def _followed(
         for event in last:
             yield event
     else:
-        follower = await Follower.resume(connection, known)
+        try:
+            follower = await Follower.resume(connection, known)
+        except AdministrationError as error:
+            raise Refusal(f"{position}: {error}") from None
     while True:
         if follow or known is not None:
             async for event in follower.news(connection):

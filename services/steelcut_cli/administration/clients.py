@@ -98,6 +98,10 @@ def create(
     from auth_service.administration.actor import terminal_actor
     from steelcut_cli.connections import administer
 
+    if client_id == "":
+        raise Misuse(
+            "--client-id is empty: name an id, or leave the option out, and one is made from the name."
+        )
     granted = parse_grants(grants)
     noted = {key: value for key, value in parse_metadata(metadata).items() if value is not None}
     ends, secret_ends = times.moment(expires), times.moment(secret_expires)

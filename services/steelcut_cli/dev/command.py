@@ -75,7 +75,10 @@ def dev(
     from steelcut_cli.dev.walk import walk
 
     console = output.console()
-    directory = StateDirectory(state.absolute())
+    try:
+        directory = StateDirectory(state.absolute())
+    except FileNotFoundError:
+        raise Refusal("The current directory is no longer there: change into another one.") from None
     directory.make()
     try:
         held = lock(directory.lock)

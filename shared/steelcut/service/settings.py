@@ -89,7 +89,7 @@ class ServiceSettings(BaseSettings):
     @classmethod
     def _no_placeholder(cls, value: Any) -> Any:
         if isinstance(value, str) and any(placeholder in value.lower() for placeholder in PLACEHOLDERS):
-            raise ValueError(f"is still the placeholder of the example file; {HOW_TO_MAKE}")
+            raise ValueError(f"is still the placeholder of the example file; {cls.how_to_make}")
         return value
 
 
