@@ -16,6 +16,7 @@ from resource_service import queries
 from resource_service.document_cache import DocumentCache
 from resource_service.timed_verifier import TimedVerifier
 from steelcut.errors import TemporarilyUnavailable
+from steelcut.exchange import ClientError
 from steelcut.guard import Guard
 from steelcut.jwks import KeySource
 from steelcut.service.database.listen import listening
@@ -70,13 +71,17 @@ async def open_process(settings: ResourceSettings, log: Logger) -> AsyncIterator
         if publisher is not None:
             stack.push_async_callback(publisher.close)
             await _check_rights(publisher)
-        keys = KeySource(
-            settings.issuer,
-            jwks_uri=settings.jwks_uri,
-            unknown_kid_cooldown_seconds=settings.jwks_cooldown_seconds,
-            clock=time.monotonic,
-            report=lambda reason: log.warning("the issuer's keys were not fetched", reason=reason),
-        )
+        try:
+            keys = KeySource(
+                settings.issuer,
+                jwks_uri=settings.jwks_uri,
+                unknown_kid_cooldown_seconds=settings.jwks_cooldown_seconds,
+                clock=time.monotonic,
+                report=lambda reason: log.warning("the issuer's keys were not fetched", reason=reason),
+            )
+        except ClientError as error:
+            # The authorities that TLS trusts cannot be read.
+            raise Refusal(str(error)) from None
         verifier = TimedVerifier(
             TrustedIssuer(settings.issuer, keys=keys),
             audience=None,  # each document is a resource of its own

@@ -176,3 +176,13 @@ async def test_administrator_that_is_the_run_time_role_is_refused(databases: Dat
         said, _ = await asyncio.wait_for(process.communicate(), SECONDS)
     assert process.returncode == 3
     assert b"The role of AUTH_ADMIN_DATABASE_URL may not administer" in said
+
+
+async def test_authorities_that_cannot_be_read_are_a_sentence(databases: Databases) -> None:
+    """By the variable and the file, before a key is fetched in vain."""
+    variables = {"RESOURCE_DATABASE_URL": databases.resource.runtime, "SSL_CERT_FILE": "/nowhere.pem"}
+    async with starting("resource_service", **variables) as process:
+        said, _ = await asyncio.wait_for(process.communicate(), SECONDS)
+    assert process.returncode == 3
+    assert b"SSL_CERT_FILE=/nowhere.pem cannot be read: No such file or directory." in said
+    assert b"Traceback" not in said

@@ -16,8 +16,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from steelcut import Unreachable, exchange
-from steelcut.exchange import Exchange
+from steelcut import Unreachable
+from steelcut.exchange import Exchange, _tls
 from tests.support.certificates import Authority
 from tests.support.tokens import IssuerKey, encode
 
@@ -229,6 +229,6 @@ def test_authorities_that_cannot_be_read_are_named(
     if content is not None:
         file.write_bytes(content)
     monkeypatch.setenv("SSL_CERT_FILE", str(file))
-    exchange._tls.cache_clear()
+    _tls.cache_clear()
     with pytest.raises(Unreachable, match=f"SSL_CERT_FILE={file} cannot be read: {reason}"):
         Exchange().send("GET", "http://127.0.0.1:1/")
