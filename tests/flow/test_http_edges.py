@@ -9,7 +9,7 @@ from typing import Final
 import httpx
 import pytest
 
-from steelcut.service.http import protocol
+from steelcut.service.http import connection
 from steelcut.service.http.head import MAX_FIELDS, MAX_HEAD_BYTES, MAX_TARGET_BYTES
 from tests.flow.odd_requests import HOST, MALFORMED, RARE, chunked, head, shown
 from tests.support.system import DOCUMENT, GRANT, RESOURCE, System
@@ -18,6 +18,7 @@ from tests.support.wire import Answer, Wire, exchange
 FORM: Final = b"grant_type=client_credentials"
 FORM_TYPE: Final = b"Content-Type: application/x-www-form-urlencoded"
 PATH: Final = f"/{RESOURCE}".encode()
+UPGRADE: Final = (b"Connection: upgrade", b"Upgrade: h2c")
 
 
 def basic(system: System) -> bytes:
@@ -173,6 +174,30 @@ async def test_the_head_is_bounded(url: str, fields: list[bytes], status: int) -
 
 
 @pytest.mark.parametrize(
+    "before",
+    [head(b"GET /healthz HTTP/1.1", HOST), head(b"GET /healthz HTTP/1.1", HOST, *UPGRADE)],
+    ids=["plain", "upgrade"],
+)
+@pytest.mark.parametrize(
+    "fields",
+    [[b"X: y"] * MAX_FIELDS, [b"X: " + b"y" * 1000] * 80, [b"X: " + b"y" * MAX_HEAD_BYTES]],
+    ids=["100", "many large", "a little more"],
+)
+async def test_the_second_head_of_a_piece_is_bounded(
+    url: str, before: bytes, fields: list[bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever sends it behind another request has the answer to that one, and no more; the log says why."""
+    async with Wire.open(url) as wire:
+        await wire.send(before + head(b"GET /healthz HTTP/1.1", HOST, *fields))
+        answer = await wire.answer()
+        assert answer is not None
+        assert answer.status == 200
+        last = await wire.answer()
+        assert last is None or last.status == 431
+    assert "refused before it was served: 431" in caplog.text
+
+
+@pytest.mark.parametrize(
     ("length", "status"), [(MAX_TARGET_BYTES - 100, 200), (MAX_TARGET_BYTES, 414), (5_000_000, 414)]
 )
 async def test_the_target_is_bounded(url: str, length: int, status: int) -> None:
@@ -260,8 +285,8 @@ async def test_answers_before_a_malformed_request_are_not_lost(system: System, b
 async def test_early_answer_reaches_who_is_still_sending(system: System) -> None:
     """Whoever is refused in the middle of a large form reads the refusal, also when he asked to close."""
     form = FORM + b"&x=" + b"y" * 4_000_000
-    for connection in (b"keep-alive", b"close"):
-        fields = (HOST, FORM_TYPE, b"Content-Length: %d" % len(form), b"Connection: " + connection)
+    for option in (b"keep-alive", b"close"):
+        fields = (HOST, FORM_TYPE, b"Content-Length: %d" % len(form), b"Connection: " + option)
         answer = await exchange(system.issuer, head(b"POST /token HTTP/1.1", *fields) + form)
         assert answer is not None
         assert answer.status == 413
@@ -271,7 +296,7 @@ async def test_rest_of_an_answered_request_is_not_read_for_ever(
     system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Content that nobody waits for any more is thrown away for a while, then the connection ends."""
-    monkeypatch.setattr(protocol, "LINGER_SECONDS", 0.05)
+    monkeypatch.setattr(connection, "LINGER_SECONDS", 0.05)
     async with Wire.open(system.resource_base) as wire:
         await wire.send(head(b"POST %s HTTP/1.1" % PATH, HOST, b"Content-Length: 100000") + b"x")
         answer = await wire.answer()
@@ -295,20 +320,27 @@ async def test_head_that_does_not_come_is_not_waited_for(
     url: str, monkeypatch: pytest.MonkeyPatch, begin: bytes, status: int | None
 ) -> None:
     """A connection on which no request gets ready is closed, with 408 if one had begun (RFC 9110 §15.5.9)."""
-    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.05)
+    monkeypatch.setattr(connection, "HEAD_SECONDS", 0.05)
     async with Wire.open(url) as wire:
         await wire.send(begin)
         answer = await wire.answer()
         assert (answer and answer.status) == status
 
 
-async def test_second_head_is_not_waited_for_either(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The time of a head runs at each request of a connection."""
-    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.3)
+@pytest.mark.parametrize("apart", [True, False], ids=["apart", "one piece"])
+async def test_second_head_is_not_waited_for_either(
+    url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    apart: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    """The time of a head runs at each request of a connection, wherever it has begun."""
+    monkeypatch.setattr(connection, "HEAD_SECONDS", 0.3)
     async with Wire.open(url) as wire:
-        await wire.send(head(b"GET /healthz HTTP/1.1", HOST))
+        request = head(b"GET /healthz HTTP/1.1", HOST)
+        await wire.send(request if apart else request + b"GET ")
         first = await wire.answer()
-        await wire.send(b"GET ")
+        if apart:
+            await wire.send(b"GET ")
         second = await wire.answer()
         assert [answer and answer.status for answer in (first, second)] == [200, 408]
 

@@ -75,16 +75,20 @@ async def test_those_beyond_the_bound_are_refused_at_once(start_system: Any) -> 
     assert "more requests than this process may let wait" in system.log.text
 
 
-async def test_asking_again_at_once_gains_nothing(start_system: Any) -> None:
-    """A connection that was refused is not heard for a tenth of a second, and then it is."""
+@pytest.mark.parametrize("ahead", [0, 1, None], ids=["asked after it", "begun before it", "asked before it"])
+async def test_asking_again_at_once_gains_nothing(start_system: Any, ahead: int | None) -> None:
+    """A connection that was refused is not heard for a tenth of a second, whatever of it had come, and then it is."""
     system: System = await start_system(max_waiting_requests=MOST)
+    request = token_request(system)
     async with AsyncExitStack() as stack:
-        wires = await at_once(stack, system.issuer, [token_request(system)] * SENT)
+        other = await stack.enter_async_context(Wire.open(system.issuer))
+        wires = await at_once(stack, system.issuer, [request + request[:ahead]] * SENT)
         given = await answers(wires)
-        refused = next(wire for wire, answer in zip(wires, given, strict=True) if answer.status == 503)
-        other = next(wire for wire, answer in zip(wires, given, strict=True) if answer.status == 200)
+        # The last of them, which are heard one after the other.
+        *_, refused = (wire for wire, answer in zip(wires, given, strict=True) if answer.status == 503)
         begin = time.perf_counter()
-        await refused.send(token_request(system))
+        if ahead is not None:
+            await refused.send(request[ahead:])
         await other.send(token_request(system))
         assert (await answers([other]))[0].status == 200
         heard = asyncio.create_task(refused.answer())

@@ -23,11 +23,11 @@ from steelcut.service.http.security_headers import POLICY, POLICY_FIELD
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from uvicorn._types import ASGISendEvent, HTTPResponseBodyEvent, HTTPResponseStartEvent
+    from uvicorn._types import ASGIReceiveEvent, ASGISendEvent, HTTPResponseBodyEvent, HTTPResponseStartEvent
 
 # Together in one piece up to here: beyond it, two pieces for the kernel cost less than a copy.
 COPIED_BYTES: Final = 16 * 1024
-_CONTINUE: Final = b"HTTP/1.1 100 "
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _NO_CONTENT: Final = 204
 _NOT_MODIFIED: Final = 304
 _NEVER_HERE: Final = frozenset({b"connection", b"transfer-encoding"})
@@ -91,6 +91,21 @@ class Cycle(RequestResponseCycle):
         self.keep_alive = keep_alive
         self.waiting_for_100_continue = protocol.expect_100_continue
         self.body = bytearray()
+
+    async def receive(self) -> ASGIReceiveEvent:
+        """Hand on a piece of the content; once all of it has come, nothing more is read from the connection for it."""
+        if self.waiting_for_100_continue and not self.transport.is_closing():
+            self.transport.write(_CONTINUE)
+            self.waiting_for_100_continue = False
+        if not self.disconnected and not self.response_complete:
+            if self.more_body:
+                self.flow.resume_reading()
+            await self.message_event.wait()
+            self.message_event.clear()
+        if self.disconnected or self.response_complete:
+            return {"type": "http.disconnect"}
+        content, self.body = bytes(self.body), bytearray()
+        return {"type": "http.request", "body": content, "more_body": self.more_body}
 
     async def send(self, message: ASGISendEvent) -> None:
         """Take one message of the answer.
@@ -196,7 +211,7 @@ class EndedByProtocol:
 
     def write(self, data: bytes) -> None:
         """Send ``data``."""
-        if self._continued is not None and data.startswith(_CONTINUE):
+        if self._continued is not None and data == _CONTINUE:
             self._continued()
         self._transport.write(data)
 

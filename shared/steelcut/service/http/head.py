@@ -27,15 +27,15 @@ Fields = Sequence[tuple[bytes, bytes]]
 def check(target: bytes, fields: Fields, version: str, *, received: int, hosts: int) -> None:
     """Raise ``RefusedError`` at a head that is not served.
 
-    ``received`` are the bytes that came until it ended, and perhaps some of the content; ``hosts`` how often ``Host``
-    stands in it.
+    ``received`` are the bytes that came until it ended, and perhaps some of what stood before and after it; ``hosts``
+    how often ``Host`` stands in it.
     """
     if len(target) > MAX_TARGET_BYTES:
         raise RefusedError(414, TARGET_TOO_LONG)
     if len(fields) > MAX_FIELDS:
         raise RefusedError(431, TOO_LARGE)
     if received > MAX_HEAD_BYTES:
-        # Content may have come in the same piece: count what the head alone has.
+        # Others may have come in the same piece: count what the head alone has.
         size = sum(len(name) + len(value) + _FIELD_BYTES for name, value in fields)
         if len(target) + size > MAX_HEAD_BYTES:
             raise RefusedError(431, TOO_LARGE)
