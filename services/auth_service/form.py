@@ -92,6 +92,7 @@ def parse_form(body: bytes) -> Form:
 
 async def _read_body(receive: Receive) -> bytes:
     # Not Starlette's Request.body(): that one keeps whatever is sent.
+    # The first piece is there at once, empty if nothing has come yet (`steelcut.service.http.answer`).
     body, more = await _piece(receive)
     # Nearly all come in one piece, which is not copied, and starts no clock.
     if more:

@@ -9,11 +9,13 @@ from typing import Any
 import httpx
 import pytest
 
+from auth_service.admin import request_body
 from auth_service.admin.merge_patch import merged
 from steelcut_cli.dev.embedded_postgres import EmbeddedPostgres
 from tests.admin.operators import kind, operating
 from tests.support.outage import outage
 from tests.support.system import RESOURCE, System
+from tests.support.wire import Wire
 
 GOOD = b'{"name": "x", "grants": {"api_v0.0.1": ["read"]}}'
 MALFORMED = (400, "malformed-request")
@@ -47,6 +49,25 @@ async def test_bodies(api: httpx.AsyncClient, body: bytes, expected: tuple[int, 
     """Not JSON, JSON with two meanings, JSON that no database keeps, too much of it."""
     answer = await api.post("/clients", content=body, headers={"Content-Type": "application/json"})
     assert kind(answer) == expected
+
+
+@pytest.mark.parametrize("begin", [b"", GOOD[:-1]], ids=["nothing", "a part"])
+async def test_body_that_does_not_come(
+    administered: System, api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, begin: bytes
+) -> None:
+    """Is not waited for longer than 10 s, which are fewer here (RFC 9110 §15.5.9)."""
+    monkeypatch.setattr(request_body, "BODY_SECONDS", 0.05)
+    authorization = (await api.get("/clients")).request.headers["authorization"]
+    async with Wire.open(administered.issuer) as wire:
+        fields = (
+            f"Authorization: {authorization}\r\nContent-Type: application/json\r\nContent-Length: {len(GOOD)}"
+        )
+        await wire.send(f"POST /admin/v1/clients HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n".encode() + begin)
+        answer = await wire.answer()
+        assert answer is not None
+        assert (answer.status, answer.header("connection")) == (408, "close")
+        assert b"urn:steelcut:problem:body-too-slow" in answer.body
+        assert await wire.answer() is None
 
 
 @pytest.mark.parametrize(

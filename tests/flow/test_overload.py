@@ -159,12 +159,15 @@ async def test_connections_beyond_the_bound_end_with_503(start_system: Any) -> N
         assert (await answers([first]))[0].status == 200
 
 
-async def test_slow_form_gives_its_place_back(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A body that comes drop by drop is not waited for longer than 10 s, which are fewer here."""
+@pytest.mark.parametrize("missing", [3, 29], ids=["its end", "all of it"])
+async def test_slow_form_gives_its_place_back(
+    system: System, monkeypatch: pytest.MonkeyPatch, missing: int
+) -> None:
+    """A body that comes drop by drop, or never begins, is not waited for longer than 10 s, which are fewer here."""
     monkeypatch.setattr(form, "FORM_SECONDS", 0.05)
     request = token_request(system)
     async with Wire.open(system.issuer) as wire:
-        await wire.send(request[:-3])
+        await wire.send(request[:-missing])
         answer = await wire.answer()
         assert answer is not None
         assert (answer.status, answer.error, answer.header("connection")) == (408, "invalid_request", "close")

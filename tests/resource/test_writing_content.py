@@ -264,14 +264,15 @@ async def test_broken_chunks_change_nothing(writer: Writer) -> None:
     assert await writer.is_unchanged()
 
 
-async def test_slow_content_is_not_waited_for(writer: Writer) -> None:
+@pytest.mark.parametrize("piece", [b" ", b""], ids=["trickles", "never begins"])
+async def test_slow_content_is_not_waited_for(writer: Writer, piece: bytes) -> None:
     """Content that trickles is given up after its time, with 408, and the connection ends (RFC 9110 §15.5.9)."""
     async with Wire.open(writer.system.resource_base) as wire:
         await wire.send(writer.head(b"Content-Length: 1000"))
 
         async def trickle() -> None:
             while True:
-                await wire.send(b" ")
+                await wire.send(piece)
                 await asyncio.sleep(UPLOAD_SECONDS / 20)
 
         trickling = asyncio.ensure_future(trickle())

@@ -83,6 +83,12 @@ class WrongMethod(Problem):
     kind, title, status = "method-not-allowed", "The method is not allowed here", 405
 
 
+class BodyTooSlow(Problem):
+    """Not all of the body in time (RFC 9110 §15.5.9)."""
+
+    kind, title, status = "body-too-slow", "The body did not come in time", 408
+
+
 class Conflicting(Problem):
     """The state of things forbids it."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -9,12 +10,15 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import orjson
 from starlette.requests import Request
 
-from auth_service.admin.problems import BodyTooLarge, MalformedRequest, WrongMediaType
+from auth_service.admin.problems import BodyTooLarge, BodyTooSlow, MalformedRequest, WrongMediaType
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MAX_BODY_BYTES: Final = 65_536
+# For all of it, as for the form of a token request.
+BODY_SECONDS: Final = 10.0
+_TOO_SLOW: Final = f"The body did not come within {BODY_SECONDS:g} seconds. Send the request again."
 JSON: Final = "application/json"
 MERGE_PATCH: Final = "application/merge-patch+json"
 
@@ -40,7 +44,8 @@ class ReadRequest(Request):
 async def read_request(request: Request, *, takes_body: bool) -> ReadRequest:
     """Read the body of ``request``.
 
-    Raises ``BodyTooLarge``, ``WrongMediaType``, and ``MalformedRequest`` also for a body where none belongs.
+    Raises ``BodyTooLarge``, ``BodyTooSlow``, ``WrongMediaType``, and ``MalformedRequest`` also for a body where none
+    belongs.
     """
     body = await _read(request)
     if not body:
@@ -88,11 +93,15 @@ async def _read(request: Request) -> bytes:
     # Not request.body(): that one keeps whatever is sent.
     chunks: list[bytes] = []
     size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > MAX_BODY_BYTES:
-            raise BodyTooLarge("The body is larger than 64 KiB.")
-        chunks.append(chunk)
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > MAX_BODY_BYTES:
+                    raise BodyTooLarge("The body is larger than 64 KiB.")
+                chunks.append(chunk)
+    except TimeoutError:
+        raise BodyTooSlow(_TOO_SLOW, headers={"Connection": "close"}) from None
     return b"".join(chunks)
 
 

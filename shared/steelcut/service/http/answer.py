@@ -74,6 +74,7 @@ class Cycle(RequestResponseCycle):
     chunked_encoding: bool | None = None
     expected_content_length = 0
     _head: HTTPResponseStartEvent | None = None
+    _asked = False
 
     def __init__(self, protocol: HttpToolsProtocol, common: Common, *, keep_alive: bool) -> None:
         """Serve the request that ``protocol`` has read the head of; ``common`` writes what every answer has."""
@@ -93,14 +94,20 @@ class Cycle(RequestResponseCycle):
         self.body = bytearray()
 
     async def receive(self) -> ASGIReceiveEvent:
-        """Hand on a piece of the content; once all of it has come, nothing more is read from the connection for it."""
+        """Hand on a piece of the content; once all of it has come, nothing more is read from the connection for it.
+
+        The first time it waits for nothing: content that has not begun to come is an empty piece, after which whoever
+        wants it in time can start the clock. To those that have it at once, that clock would cost more than reading.
+        """
         if self.waiting_for_100_continue and not self.transport.is_closing():
             self.transport.write(_CONTINUE)
             self.waiting_for_100_continue = False
         if not self.disconnected and not self.response_complete:
             if self.more_body:
                 self.flow.resume_reading()
-            await self.message_event.wait()
+            if self._asked and not self.message_event.is_set():
+                await self.message_event.wait()
+            self._asked = True
             self.message_event.clear()
         if self.disconnected or self.response_complete:
             return {"type": "http.disconnect"}

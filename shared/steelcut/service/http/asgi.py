@@ -5,6 +5,7 @@ Plain ASGI, because ``BaseHTTPMiddleware`` would cost a task per request.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from collections.abc import Mapping, Sequence
@@ -17,8 +18,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 
-from steelcut.errors import OAuthError
+from steelcut.errors import OAuthError, TemporarilyUnavailable
 from steelcut.service.http.callers import TrustedProxies, parse_networks
+from steelcut.service.http.ending import ENDED
 from steelcut.service.http.overload import OVERLOADED, refuse
 from steelcut.service.telemetry.counting import REFUSED_FOR, Outcome
 from steelcut.service.telemetry.observation import Watch
@@ -43,6 +45,7 @@ _SENTENCES = {
     404: "There is nothing at this path.",
     405: "This path does not take this method; the Allow header names those it takes.",
 }
+_CUT_SHORT = "the process ended before the request was served"
 _INTERNAL_ERROR = {
     "error": "server_error",
     "error_description": "The server met an error that it did not expect. The trace id names it in the log.",
@@ -178,15 +181,8 @@ class RequestBoundary:
         except ClientDisconnect:
             status = status or CLIENT_CLOSED_REQUEST
             fields["reason"] = "the caller went away before the end of the request"
-        except Exception as error:  # noqa: BLE001 - the last resort: an answer without a traceback
-            if isinstance(error, OAuthError) and not status:
-                answer = await render_oauth_error(Request(scope), error)
-            elif isinstance(error, HTTPException) and not status:
-                answer = await render_http_error(Request(scope), error)
-            else:
-                self._log.error("unexpected error", **fields, exc_info=error)
-                scope[REFUSED_FOR] = "unexpected_error"
-                answer = JSONBytes(_INTERNAL_ERROR, 500, NO_STORE)
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the last resort: no traceback for callers
+            answer = await self._answer_to(error, scope, begun=status != 0)
             if not status:
                 await answer(scope, receive, send_traced)
         seconds = time.perf_counter() - started
@@ -203,6 +199,21 @@ class RequestBoundary:
         fields["status"] = status
         fields["seconds"] = round(seconds, 6)
         self._log.info("request", **fields)
+
+    async def _answer_to(self, error: BaseException, scope: Scope, *, begun: bool) -> Response:
+        """Return how ``error`` is answered, if it can be: when an answer has ``begun``, it is for the log alone."""
+        if isinstance(error, asyncio.CancelledError):
+            if ENDED not in scope:
+                raise error
+            # The server has waited for as long as it may. Whoever asked can ask another process.
+            return await render_oauth_error(Request(scope), TemporarilyUnavailable(_CUT_SHORT))
+        if isinstance(error, OAuthError) and not begun:
+            return await render_oauth_error(Request(scope), error)
+        if isinstance(error, HTTPException) and not begun:
+            return await render_http_error(Request(scope), error)
+        self._log.error("unexpected error", **scope["log"], exc_info=error)
+        scope[REFUSED_FOR] = "unexpected_error"
+        return JSONBytes(_INTERNAL_ERROR, 500, NO_STORE)
 
 
 def install(app: Application, log: Logger, *, first: Sequence[BaseRoute], proxies: str = "") -> None:

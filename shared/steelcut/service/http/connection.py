@@ -14,6 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from steelcut.service.http.answer import EndedByProtocol
 from steelcut.service.http.callers import as_told
+from steelcut.service.http.ending import ENDED
 from steelcut.service.http.refused import refusal_of
 from steelcut.service.telemetry.counting import Connections
 
@@ -79,6 +80,16 @@ class Connection(HttpToolsProtocol):
             # collector would find late.
             self.cycle = served
             served.transport = self.transport
+
+    def shutdown(self) -> None:
+        """Close, after the answers that are under way: the process ends."""
+        if not self._is_answering():
+            self._close()
+            return
+        self._prepare_the_end(self.cycle)
+        for cycle in (self._served, *(waiting for waiting, _ in self.pipeline)):
+            if cycle is not None:
+                cycle.scope[ENDED] = True  # type: ignore[typeddict-unknown-key] # between us and the application
 
     def end(self) -> None:
         """Close; while there is content on its way, only our side of it at first."""

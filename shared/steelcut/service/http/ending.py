@@ -10,6 +10,10 @@ from __future__ import annotations
 import asyncio
 import signal
 from types import FrameType
+from typing import Final
+
+# What the scope of a request has that is being answered when the server ends.
+ENDED: Final = "ended"
 
 
 class Ending:
