@@ -79,6 +79,15 @@ async def test_trailer_does_not_open_a_document(system: System, bearer: bytes) -
             assert answer.status == 401
 
 
+@pytest.mark.parametrize("field", [b"Connection: close", b"Proxy-Connection: close"], ids=bytes.decode)
+async def test_trailer_does_not_swallow_what_follows(url: str, field: bytes) -> None:
+    """A connection that its head lets stay is not made deaf by a trailer field: it ends, and says why."""
+    request = head(b"POST /healthz HTTP/1.1", HOST, b"Transfer-Encoding: chunked")
+    raw = request + chunked(b"x", trailers=(field,))
+    await refused(url, raw, 400)
+    await refused(url, raw + head(b"GET /healthz HTTP/1.1", HOST), 400)
+
+
 @pytest.mark.parametrize("apart", [False, True], ids=["one piece", "content apart"])
 @pytest.mark.parametrize(
     "framing", [b"Content-Length: %d" % len(FORM), b"Transfer-Encoding: chunked"], ids=["length", "chunked"]

@@ -59,6 +59,8 @@ class HttpProtocol(OneByOne):
         """Take what uvicorn gives."""
         super().__init__(*arguments, **options)
         self._hosts = 0
+        # Whether the connection stays after this request, by the head of it.
+        self._stays = False
         # How many requests have begun in the piece that came last.
         self._begun = 0
         # What came last, if it may be repeated.
@@ -140,6 +142,9 @@ class HttpProtocol(OneByOne):
         """Note that all of the request has come."""
         if self.parser.should_upgrade():
             return
+        if self._stays and not self.parser.should_keep_alive():
+            # A trailer field said so: the parser will throw away whatever comes, without a word.
+            raise RefusedError(400, MALFORMED)
         self._in_head = True
         self._between = True
         self._unbroken = 0
@@ -202,7 +207,8 @@ class HttpProtocol(OneByOne):
         scope["path"] = self.root_path + (unquote(text) if "%" in text else text)
         scope["raw_path"] = self.root_path.encode("ascii") + path
         scope["query_string"] = query
-        self._serve(stays=version != "1.0" and self.parser.should_keep_alive())
+        self._stays = version != "1.0" and self.parser.should_keep_alive()
+        self._serve(stays=self._stays)
 
     def _keep(self, data: bytes) -> None:
         """Keep what the parser said of ``data``, if it may be said again of the same bytes.
