@@ -1,7 +1,7 @@
 """How long a connection lasts and how it ends, whatever is said on it: below ``protocol``, which reads and serves.
 
 Whoever is slow or silent holds a place and memory, so that all that a caller may do has its time: to send a head, to
-send nothing between two requests, to send content that nobody wants any more.
+send nothing between two requests, to send content that nobody wants any more, to take an answer.
 """
 
 from __future__ import annotations
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 HEAD_SECONDS: Final = 30.0
 # How long an unread rest is thrown away after the answer.
 LINGER_SECONDS: Final = 2.0
+# Of an answer that waits to be sent, so much must have gone within that time, or all of it: slower than 2 KiB a second
+# is nobody who still wants it.
+SEND_SECONDS: Final = 30.0
+SENT_BYTES: Final = 64 * 1024
 
 _TOO_SLOW: Final = f"The head of the request did not come within {HEAD_SECONDS:g} seconds."
 
@@ -51,6 +55,9 @@ class Connection(HttpToolsProtocol):
         # One for many requests, which looks when the last of them ended: uvicorn has a new one after each.
         self._idle_timer: asyncio.TimerHandle | None = None
         self._idle_since = 0.0
+        self._send_timer: asyncio.TimerHandle | None = None
+        # What had not been sent when that timer began, None if the other side has caught up since.
+        self._unsent: int | None = None
         self._counted: Connections = getattr(self.config, "counted_connections", None) or Connections()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
@@ -65,7 +72,7 @@ class Connection(HttpToolsProtocol):
         """Forget the timers, and what waits: nobody will be answered."""
         self._ended = True
         self._counted.open -= 1
-        for timer in (self._head_timer, self._linger_timer, self._idle_timer):
+        for timer in (self._head_timer, self._linger_timer, self._idle_timer, self._send_timer):
             if timer is not None:
                 timer.cancel()
         super().connection_lost(exc)
@@ -91,6 +98,16 @@ class Connection(HttpToolsProtocol):
             if cycle is not None:
                 cycle.scope[ENDED] = True  # type: ignore[typeddict-unknown-key] # between us and the application
 
+    def pause_writing(self) -> None:
+        """Begin to watch whether the answer is taken."""
+        super().pause_writing()
+        self._watch_sending()
+
+    def resume_writing(self) -> None:
+        """Note that it was."""
+        super().resume_writing()
+        self._unsent = None
+
     def end(self) -> None:
         """Close; while there is content on its way, only our side of it at first."""
         if self._in_head and not self._ended:
@@ -103,9 +120,11 @@ class Connection(HttpToolsProtocol):
         return latest is not None and not latest.response_complete
 
     def _close(self) -> None:
-        """Close, when what was written has been sent."""
+        """Close, when what was written has been sent: the transport alone would wait for that for ever."""
         if not self.transport.is_closing():
             self.transport.close()
+            if self.transport.get_write_buffer_size():
+                self._watch_sending()
 
     def _linger(self) -> None:
         """Say that nothing more will come, and throw away what still does: for a while, or until the other closes."""
@@ -172,3 +191,17 @@ class Connection(HttpToolsProtocol):
             self._idle_timer = self.loop.call_later(left, self._close_if_idle)
         else:
             self._close()
+
+    def _watch_sending(self) -> None:
+        if self._send_timer is None:
+            self._unsent = self.transport.get_write_buffer_size()
+            self._send_timer = self.loop.call_later(SEND_SECONDS, self._abort_if_unsent)
+
+    def _abort_if_unsent(self) -> None:
+        self._send_timer = None
+        left, before = self.transport.get_write_buffer_size(), self._unsent
+        if before is not None and left > max(0, before - SENT_BYTES):
+            self.logger.warning("hung up on a caller who did not take his answer: %d bytes were left", left)
+            self.transport.abort()
+        elif left:
+            self._watch_sending()
