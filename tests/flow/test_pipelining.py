@@ -19,7 +19,7 @@ from tests.flow.odd_requests import HOST, head
 from tests.flow.test_overload import MOST, token_request
 from tests.support.system import System, listen, serving
 from tests.support.waiting import until
-from tests.support.wire import Wire
+from tests.support.wire import Wire, exchange
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -143,6 +143,21 @@ async def test_connection_that_is_lost_leaves_nothing(url: str, held: Held, requ
             return connection() is None
 
         await until(gone, 5)
+
+
+@pytest.mark.parametrize("times", [1, 3])
+async def test_who_sends_no_more_is_answered(url: str, held: Held, times: int) -> None:
+    """Closing one's side at once, as ``nc -N`` does, is no hanging up: all that was asked for in full is answered."""
+    async with Wire.open(url) as wire:
+        wire.send_now(GET * times)
+        wire.finish()
+        await asyncio.wait_for(held.asked.wait(), 10)
+        # By the answer to this one, that end has been read.
+        assert await exchange(url, head(b"GET /healthz HTTP/1.1", HOST))
+        held.may.set()
+        answers = [await wire.answer() for _ in range(times)]
+        assert [answer and answer.status for answer in answers] == [200] * times
+        assert await wire.answer() is None
 
 
 async def test_broken_request_behind_others_is_refused_after_their_answers(url: str, held: Held) -> None:

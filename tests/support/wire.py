@@ -66,6 +66,10 @@ class Wire:
         """Send what the kernel takes at once, before anybody else has a turn."""
         self._writer.write(raw)
 
+    def finish(self) -> None:
+        """Say that nothing more will be sent; what is answered can still be read."""
+        self._writer.write_eof()
+
     async def answer(self, *, to_head: bool = False) -> Answer | None:
         """Read one final answer, None when the other side hangs up without one."""
         if self._kept is not None:

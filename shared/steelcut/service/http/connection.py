@@ -88,6 +88,16 @@ class Connection(HttpToolsProtocol):
             self.cycle = served
             served.transport = self.transport
 
+    def eof_received(self) -> bool | None:  # type: ignore[override] # as in asyncio
+        """Go on with what was asked for in full: who only says that no more will come waits for the answer.
+
+        TLS knows no such half of a connection.
+        """
+        if not (self._in_head and self._is_answering() and self.transport.can_write_eof()):
+            return None
+        self._prepare_the_end(self.cycle)
+        return True
+
     def shutdown(self) -> None:
         """Close, after the answers that are under way: the process ends."""
         if not self._is_answering():
