@@ -24,6 +24,12 @@ def fail() -> None:
     raise ValueError("\ud800" * 2)
 
 
+def authenticate(secret: str) -> None:
+    """Fail with ``secret`` at hand."""
+    if secret:
+        raise ValueError("not this one")
+
+
 def circle() -> list[Any]:
     """Return a list that holds itself."""
     around: list[Any] = []
@@ -104,6 +110,18 @@ def test_columns_command_no_terminal(value: str, shown: str) -> None:
     assert f"path={shown}" in first.replace("'", "").replace("\\\\", "\\")
     assert shown in second
     assert stream.getvalue().replace("\n", "").isprintable()
+
+
+def test_traceback_in_columns_shows_no_variables() -> None:
+    """A terminal is no place for the credentials that a function has at hand."""
+    stream = io.StringIO()
+    logger = make_logger("test", "console", stream)
+    try:
+        authenticate(secret="hunter2")
+    except ValueError:
+        logger.exception("failed")
+    assert "ValueError: not this one" in stream.getvalue()
+    assert "hunter2" not in stream.getvalue().replace('secret="hunter2"', "")
 
 
 def test_traceback_with_an_odd_text_is_written() -> None:

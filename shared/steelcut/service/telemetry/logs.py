@@ -148,7 +148,8 @@ def _columns(*, colors: bool) -> list[Processor]:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         tame,
-        structlog.dev.ConsoleRenderer(colors=colors),
+        # Not rich's traceback, which shows the values of local variables: credentials are among them.
+        structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback),
     ]
 
 
