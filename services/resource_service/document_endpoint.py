@@ -15,7 +15,9 @@ from starlette.routing import BaseRoute, Match
 
 from resource_service import publishing_endpoint
 from resource_service.documents import OWN_DOCUMENT
+from resource_service.errors import PreconditionFailed
 from resource_service.names import DOCUMENT_PATH
+from resource_service.preconditions import Preconditions
 from steelcut.service.http.headers import values
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 METHODS: Final = ("GET", "HEAD")
 READ_SCOPE: Final = "read"
 _NEEDED: Final = (READ_SCOPE,)
+_CONDITIONS: Final = (b"if-none-match", b"if-match")
 ANY_TAG: Final = "*"
 # RFC 9110 §8.8.3
 _ENTITY_TAG: Final = re.compile(r'"([\x21\x23-\x7e\x80-\xff]*)"')
@@ -57,7 +60,8 @@ class DocumentRoute(BaseRoute):
         claims = await process.guard(resource).admit(values(scope, b"authorization"), _NEEDED)
         scope["log"]["client_id"] = claims.client_id
 
-        if_none_match = [value for name, value in scope["headers"] if name == b"if-none-match"]
+        conditions = [field for field in scope["headers"] if field[0] in _CONDITIONS]
+        if_none_match = [value for name, value in conditions if name == b"if-none-match"]
         document = process.documents.ready(resource, key or OWN_DOCUMENT)
         # Most who send a tag send it as they were given it: then there is nothing to parse.
         unchanged = True
@@ -74,12 +78,20 @@ class DocumentRoute(BaseRoute):
                 if stale:
                     scope["log"]["stale"] = True
             unchanged = has_any or document.etag in known_etags
+        if len(conditions) > len(if_none_match) and not _matches(scope, document.etag):
+            # The first of both to be looked at (RFC 9110 §13.2.2).
+            raise PreconditionFailed("the document is in another state")
         if unchanged:
             status, fields, body = 304, document.fields_if_unchanged, b""
         else:
             status, fields, body = 200, document.fields, document.body or b""
         await send({"type": "http.response.start", "status": status, "headers": fields})
         await send({"type": "http.response.body", "body": body})
+
+
+def _matches(scope: Scope, etag: str) -> bool:
+    """Say whether If-Match, which has been sent, is true of ``etag`` (RFC 9110 §13.1.1)."""
+    return Preconditions.parse(values(scope, b"if-match"), ()).hold(etag)
 
 
 def entity_tags(if_none_match: Sequence[bytes]) -> list[str]:

@@ -107,7 +107,8 @@ def _document_operation(operation_id: str, summary: str) -> dict[str, Any]:
                 "in": "header",
                 "description": 'Tags of versions at hand, `"…"`, or `*` (RFC 9110 §13.1.2)',
                 "schema": {"type": "string"},
-            }
+            },
+            _precondition("If-Match", "Only if it has one of these tags, or, for `*`, exists"),
         ],
         "responses": {
             "200": {
@@ -122,6 +123,7 @@ def _document_operation(operation_id: str, summary: str) -> dict[str, Any]:
             ),
             "403": _answer("The token grants too little (RFC 6750 §3.1)", "Error", "WWW-Authenticate"),
             "404": _answer("There is no such document", "Error"),
+            "412": _answer("The document is in another state than If-Match asks for", "Error"),
             "503": _answer("The service cannot answer now; try again", "Error", "Retry-After"),
         },
     }

@@ -94,6 +94,39 @@ async def test_known_version_is_not_sent_again(
 
 
 @pytest.mark.parametrize(
+    ("conditions", "status"),
+    [
+        ({"If-Match": ETAG}, 200),
+        ({"If-Match": "*"}, 200),
+        ({"If-Match": f'"other", {ETAG}'}, 200),
+        ({"If-Match": '"other"'}, 412),
+        # The comparison is the strong one.
+        ({"If-Match": f"W/{ETAG}"}, 412),
+        ({"If-Match": ETAG, "If-None-Match": ETAG}, 304),
+        ({"If-Match": '"other"', "If-None-Match": ETAG}, 412),
+        ({"If-Match": '"other"', "If-None-Match": "*"}, 412),
+        ({"If-Match": ETAG.strip('"')}, 400),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_only_the_version_that_is_asked_for_is_sent(
+    resource: httpx.AsyncClient, bearer: dict[str, str], method: str, conditions: dict[str, str], status: int
+) -> None:
+    """Who goes on with a version, and with no other, hears 412 when it has changed (RFC 9110 §13.1.1)."""
+    response = await resource.request(method, PATH, headers={**bearer, **conditions})
+    assert response.status_code == status
+    if method == "GET" and status >= 400:
+        assert response.json()["error"] == {412: "precondition_failed", 400: "invalid_request"}[status]
+
+
+async def test_condition_on_what_is_not_there(resource: httpx.AsyncClient, bearer: dict[str, str]) -> None:
+    """Is not looked at: without it the answer would be 404 (RFC 9110 §13.2.1)."""
+    response = await resource.get(f"{PATH}/unknown", headers={**bearer, "If-Match": "*"})
+    assert response.status_code == 404
+
+
+@pytest.mark.parametrize(
     ("values", "tags"),
     [
         (['"a"'], ["a"]),
