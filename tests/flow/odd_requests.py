@@ -37,6 +37,7 @@ MALFORMED: Final = [
     head(b"POST /token HTTP/1.1", HOST, b"Transfer-Encoding: identity") + b"x",
     head(b"POST /token HTTP/1.1", HOST, b"Transfer-Encoding: chunked, gzip") + chunked(),
     head(b"POST /token HTTP/1.1", HOST, b"Transfer-Encoding: xchunked") + chunked(),
+    head(b"POST /token HTTP/1.1", HOST, b"Transfer-Encoding: chunked, chunked") + chunked(),
     head(b"POST /token HTTP/1.1", HOST, b"Transfer-Encoding : chunked") + chunked(),
     head(b"POST /token HTTP/1.1", HOST, b"Transfer-Encoding: chunked") + b"zz\r\n",
     head(b"POST /token HTTP/1.1", HOST, b"Transfer-Encoding: chunked") + b"1\r\nxx\r\n0\r\n\r\n",
@@ -56,6 +57,14 @@ MALFORMED: Final = [
     head(b"GET /healthz HTTP/1.1"),
     head(b"GET /healthz HTTP/1.1", HOST, HOST),
     head(b"GET /healthz HTTP/1.0", HOST, HOST),
+    *(
+        head(b"GET /healthz HTTP/1.1", b"Host: " + host)
+        for host in (
+            *(b"a b", b"a/b", b"u@h", b"h:abc", b"h:65536", b"h:99999999", b"h:1:2", b":x", b"[::1", b"::1"),
+            *(b"[]", b"[::1]x", b"[g::1]", b"a,b", b"<x>", b"a#b", b"a?b", b"\xff", b"%zz", b"a%2", b'"a"'),
+        )
+    ),
+    head(b"GET /healthz HTTP/1.0", b"Host: a/b"),
     head(b"GET /healthz HTTP/0.9", HOST),
     head(b"GET /healthz HTTP/3.0", HOST),
     b"GET /healthz\r\n\r\n",
@@ -69,7 +78,6 @@ MALFORMED: Final = [
     head(b"GET /\0 HTTP/1.1", HOST),
     head(b"GET healthz HTTP/1.1", HOST),
     head(b"GET http:// HTTP/1.1", HOST),
-    head(b"GET http://elsewhere.example HTTP/1.1", HOST),
     head(b"GET http://[ HTTP/1.1", HOST),
     head(b"GET 127.0.0.1:80 HTTP/1.1", HOST),
     b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\0" * 64,
@@ -81,11 +89,29 @@ MALFORMED: Final = [
 RARE: Final = [
     (head(b"GET http://127.0.0.1/healthz HTTP/1.1", HOST), 200),
     (head(b"GET http://elsewhere.example/healthz?x HTTP/1.1", HOST), 200),
+    (head(b"GET http://elsewhere.example HTTP/1.1", HOST), 404),
+    (head(b"GET http://elsewhere.example?x HTTP/1.1", HOST), 404),
     (head(b"OPTIONS * HTTP/1.1", HOST), 404),
+    (head(b"OPTIONS http://elsewhere.example HTTP/1.1", HOST), 404),
     (head(b"GET /healthz HTTP/1.0"), 200),
     (head(b"GET /healthz HTTP/1.0", b"Connection: keep-alive"), 200),
     (head(b"GET /healthz HTTP/1.1", b"Host:"), 200),
     (head(b"GET /healthz HTTP/1.1", b"HOST:  a "), 200),
+    *(
+        (head(b"GET /healthz HTTP/1.1", b"Host: " + host), 200)
+        for host in (
+            *(b"a.example:65535", b"a_b", b"xn--a", b"A.", b"a:", b"[::1]", b"[::ffff:10.0.0.1]:80"),
+            *(b"[v1.a:b]", b"a%C3%BC", b"a!$&'()*+;=~", b"10.0.0.1:8000"),
+        )
+    ),
+    *(
+        (head(b"POST /healthz HTTP/1.1", HOST, *lines) + chunked(b"x"), 501)
+        for lines in (
+            (b"Transfer-Encoding: gzip, chunked",),
+            (b"Transfer-Encoding: gzip", b"Transfer-Encoding: chunked"),
+        )
+    ),
+    (head(b"POST /healthz HTTP/1.1", HOST, b"Transfer-Encoding: Chunked") + chunked(b"x"), 405),
     (b"\r\n\r\n" + head(b"GET /healthz HTTP/1.1", HOST), 200),
     (head(b"GET /healthz HTTP/1.1", HOST, b"X:", b"Y: \xff\t\x80"), 200),
     (head(b"GET /healthz HTTP/1.1", HOST, b"Content-Length: 1") + b"x", 200),

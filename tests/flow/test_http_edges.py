@@ -255,6 +255,23 @@ async def test_what_no_good_client_sends_is_refused(url: str, raw: bytes) -> Non
     await refused(url, raw, 400)
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [head(b"HEAD /healthz HTTP/1.1"), b"HEAD /healthz HTTP/1.1\r\nX", b"HEAD /healthz HTTP/1.1\r\n\0"],
+    ids=shown,
+)
+async def test_refused_head_has_no_content(url: str, monkeypatch: pytest.MonkeyPatch, raw: bytes) -> None:
+    """Where the method is known, a refusal is its head alone (RFC 9110 §9.3.2); the connection ends as ever."""
+    monkeypatch.setattr(connection, "HEAD_SECONDS", 0.05)
+    async with Wire.open(url) as wire:
+        await wire.send(raw)
+        answer = await wire.answer(to_head=True)
+        assert answer is not None
+        assert answer.status in {400, 408}
+        assert int(answer.header("content-length") or 0) > 0
+        assert await wire.rest() == b""
+
+
 @pytest.mark.parametrize(("raw", "status"), RARE, ids=shown)
 async def test_what_is_rare_but_right_is_served(url: str, raw: bytes, status: int) -> None:
     """Forms that the RFCs allow, and that few clients send, have their answers."""

@@ -36,6 +36,10 @@ REQUESTS: Final = (
     ),
     (b"POST /f HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nhi", b"/f 2 3"),
     (b"GET /g HTTP/1.1\r\nHost: x\r\n" + UPGRADE + b"\r\n", b"/g 0 2"),
+    # The absolute form without a path.
+    (b"GET http://h?x HTTP/1.1\r\nHost: x\r\n\r\n", b"/ 0 1"),
+    (b"OPTIONS http://h HTTP/1.1\r\nHost: x\r\n\r\n", b"* 0 1"),
+    (b"OPTIONS http://h?x HTTP/1.1\r\nHost: x\r\n\r\n", b"/ 0 1"),
 )
 
 

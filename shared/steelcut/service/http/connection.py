@@ -179,7 +179,9 @@ class Connection(HttpToolsProtocol):
                 self.cycle.disconnected = True
                 self.cycle.message_event.set()
             common = self.server_state.default_headers
-            self.transport.write(refusal_of(status, sentence, trace_id, common))
+            # As far as it has come.
+            to_head = not self._between and self.url != b"" and self.parser.get_method() == b"HEAD"
+            self.transport.write(refusal_of(status, sentence, trace_id, common, to_head=to_head))
             self._linger()
 
     def _await_head(self) -> None:

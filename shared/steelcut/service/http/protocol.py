@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 # How large a request may be of which is kept what the parser said: for each connection, for as long as it is there.
 AGAIN_BYTES: Final = 4096
 
+_LOOKED_AT: Final = frozenset({b"host", b"expect", b"transfer-encoding"})
 _NO_TUNNEL: Final = "This is no proxy: there is nothing to connect to."
 _NO_CONTENT: Final = (
     f"There are more than {head.MAX_HEAD_BYTES} bytes between two pieces of the content, or after it."
@@ -59,6 +60,9 @@ class HttpProtocol(OneByOne):
         """Take what uvicorn gives."""
         super().__init__(*arguments, **options)
         self._hosts = 0
+        self._host = b""
+        # Whether the content is said to be coded otherwise than in chunks.
+        self._coded = False
         # Whether the connection stays after this request, by the head of it.
         self._stays = False
         # How many requests have begun in the piece that came last.
@@ -90,6 +94,7 @@ class HttpProtocol(OneByOne):
         """Begin a request."""
         super().on_message_begin()
         self._hosts = 0
+        self._coded = False
         self._between = False
         self._begun += 1
         # One that begins behind another in a piece has begun to come, too.
@@ -100,11 +105,18 @@ class HttpProtocol(OneByOne):
         if not self._in_head:
             return
         name = name.lower()
+        if name in _LOOKED_AT:
+            self._look_at(name, value)
+        self.headers.append((name, value))
+
+    def _look_at(self, name: bytes, value: bytes) -> None:
         if name == b"host":
             self._hosts += 1
-        elif name == b"expect" and value.lower() == b"100-continue":
-            self.expect_100_continue = True
-        self.headers.append((name, value))
+            self._host = value
+        elif name == b"expect":
+            self.expect_100_continue = self.expect_100_continue or value.lower() == b"100-continue"
+        elif value != b"chunked":
+            self._coded = True
 
     def on_headers_complete(self) -> None:
         """Check the head and start to serve the request."""
@@ -114,7 +126,9 @@ class HttpProtocol(OneByOne):
         version = self.parser.get_http_version()
         # What of it had come with the end of the request before is not counted: less than a slice.
         received = self._unbroken + SLICE_BYTES
-        head.check(self.url, self.headers, version, received=received, hosts=self._hosts)
+        head.check(self.url, self.headers, version, received=received, hosts=self._hosts, host=self._host)
+        if self._coded:
+            head.check_codings(self.headers)
         if self.parser.should_upgrade():
             # `_feed` comes back with a head that does not ask for it.
             if self.parser.get_method() == b"CONNECT":
@@ -202,7 +216,7 @@ class HttpProtocol(OneByOne):
         scope["method"] = self.parser.get_method().decode("ascii")
         if version != "1.1":
             scope["http_version"] = version
-        path, query = head.path_and_query(self.url)
+        path, query = head.path_and_query(self.url, scope["method"])
         text = path.decode("ascii")
         scope["path"] = self.root_path + (unquote(text) if "%" in text else text)
         scope["raw_path"] = self.root_path.encode("ascii") + path

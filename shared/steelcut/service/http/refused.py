@@ -22,8 +22,13 @@ class RefusedError(Exception):
         self.sentence = sentence
 
 
-def refusal_of(status: int, sentence: str, trace_id: str, common: Sequence[tuple[bytes, bytes]]) -> bytes:
-    """Return the bytes of an answer after which the connection ends; ``common`` are fields of every answer."""
+def refusal_of(
+    status: int, sentence: str, trace_id: str, common: Sequence[tuple[bytes, bytes]], *, to_head: bool
+) -> bytes:
+    """Return the bytes of an answer after which the connection ends; ``common`` are fields of every answer.
+
+    One ``to_head`` says how long its content would be and has none (RFC 9110 §9.3.2).
+    """
     content = orjson.dumps({"error": "invalid_request", "error_description": sentence})
     fields = {
         "content-type": "application/json",
@@ -34,4 +39,4 @@ def refusal_of(status: int, sentence: str, trace_id: str, common: Sequence[tuple
     }
     lines = [b"%s: %s\r\n" % field for field in common]
     lines += [f"{name.lower()}: {value}\r\n".encode() for name, value in fields.items()]
-    return b"".join([STATUS_LINE[status], *lines, b"\r\n", content])
+    return b"".join([STATUS_LINE[status], *lines, b"\r\n", b"" if to_head else content])
