@@ -166,6 +166,20 @@ async def test_the_documentation_comes_from_this_service_alone(
     assert re.findall(r"""url\(["']?(?!data:|["']?data:)[^)]*\)|@import""", style) == []
 
 
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+async def test_probes_are_asked_by_get_and_by_head(
+    auth: httpx.AsyncClient, resource: httpx.AsyncClient, path: str
+) -> None:
+    """Both methods are what every server knows (RFC 9110 §9.1); any other is told so."""
+    for client in (auth, resource):
+        got, headed = await client.get(path), await client.head(path)
+        assert (headed.status_code, headed.content) == (200, b"")
+        assert headed.headers["content-length"] == got.headers["content-length"]
+        other = await client.post(path)
+        assert other.status_code == 405
+        assert sorted(other.headers["allow"].split(", ")) == ["GET", "HEAD"]
+
+
 @pytest.mark.parametrize(
     "path",
     ["../../../../../../etc/passwd", "..%2f..%2f__init__.py", "%2e%2e/__init__.py", "", ".", "%00", "%ff"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from fastapi import Response
 from pydantic import BaseModel, Field
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # Each check returns None when all is well, else what is wrong, in words that may be shown to anybody.
 Checks = Mapping[str, Callable[[], Awaitable[str | None]]]
+_METHODS: Final = ["GET", "HEAD"]
 
 
 class Alive(BaseModel):
@@ -37,7 +38,10 @@ class Readiness(BaseModel):
 def add_health(app: FastAPI, checks: Checks) -> None:
     """Give ``app`` the two probes; ``checks`` run one after the other at each ``/readyz``."""
 
+    # RFC 9110 §9.1. The lower of two routes serves, the upper one describes: a description of both methods would name
+    # one operation twice.
     @app.get("/healthz", summary="The process lives", tags=["health"])
+    @app.api_route("/healthz", methods=_METHODS, include_in_schema=False)
     async def healthz(response: Response) -> Alive:
         response.headers.update(NO_STORE)
         return Alive()
@@ -48,6 +52,7 @@ def add_health(app: FastAPI, checks: Checks) -> None:
         tags=["health"],
         responses={503: {"model": Readiness, "description": "Something that it needs is missing"}},
     )
+    @app.api_route("/readyz", methods=_METHODS, include_in_schema=False)
     async def readyz(response: Response) -> Readiness:
         response.headers.update(NO_STORE)
         results = {name: await check() for name, check in checks.items()}
