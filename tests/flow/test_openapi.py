@@ -166,6 +166,16 @@ async def test_the_documentation_comes_from_this_service_alone(
     assert re.findall(r"""url\(["']?(?!data:|["']?data:)[^)]*\)|@import""", style) == []
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("wanted", ["bytes=0-1", "items=0-1", "bytes=9999999-"])
+async def test_the_assets_are_sent_whole(auth: httpx.AsyncClient, method: str, wanted: str) -> None:
+    """Whoever asks for a part gets all (RFC 9110 §14.2)."""
+    whole = await auth.request(method, "/docs/assets/favicon.png")
+    answer = await auth.request(method, "/docs/assets/favicon.png", headers={"Range": wanted})
+    assert (answer.status_code, answer.content) == (200, whole.content)
+    assert answer.headers["content-length"] == whole.headers["content-length"]
+
+
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
 async def test_probes_are_asked_by_get_and_by_head(
     auth: httpx.AsyncClient, resource: httpx.AsyncClient, path: str
