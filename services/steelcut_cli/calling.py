@@ -145,6 +145,11 @@ def _credentials(
     from steelcut import client
 
     wanted = resources or list(filter(None, [settings.resource]))
+    said = (settings.issuer, settings.token_url, settings.client_id, settings.scope, *wanted)
+    try:
+        "".join(filter(None, said)).encode()
+    except UnicodeEncodeError:
+        raise Misuse("An argument, or a STEELCUT_ variable, holds what is no text in UTF-8.") from None
     if settings.issuer is None and settings.token_url is None and not _names_its_issuer(wanted):
         raise Misuse(
             "Name the server: --issuer URL or --token-url URL (or STEELCUT_ISSUER, STEELCUT_TOKEN_URL), or the "
@@ -181,8 +186,6 @@ def _told(work: Callable[[], T]) -> T:
         return work()
     except client.ClientError as error:
         raise Refusal(str(error)) from None
-    except UnicodeEncodeError:
-        raise Misuse("An argument, or a STEELCUT_ variable, holds what is no text in UTF-8.") from None
     except ValueError as error:
         raise Misuse(output.sentence(error)) from None
 

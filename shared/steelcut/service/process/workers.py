@@ -83,7 +83,7 @@ class WorkerConfig(uvicorn.Config):
     def __init__(
         self,
         *arguments: Any,
-        settings: ServingSettings,
+        settings: Any,
         max_waiting_requests: int = DEFAULT_WAITING,
         drain_seconds: float = 0,
         **options: Any,
