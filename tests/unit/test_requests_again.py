@@ -46,6 +46,10 @@ class Wire(asyncio.Transport):
         """Close."""
         self.is_closed = True
 
+    def get_write_buffer_size(self) -> int:
+        """All is sent at once."""
+        return 0
+
     def pause_reading(self) -> None:
         """Whoever calls ``data_received`` decides himself."""
 
