@@ -61,7 +61,7 @@ class DocumentRoute(BaseRoute):
         scope["log"]["client_id"] = claims.client_id
 
         conditions = [field for field in scope["headers"] if field[0] in _CONDITIONS]
-        if_none_match = [value for name, value in conditions if name == b"if-none-match"]
+        if_none_match = conditions and [value for name, value in conditions if name == b"if-none-match"]
         document = process.documents.ready(resource, key or OWN_DOCUMENT)
         # Most who send a tag send it as they were given it: then there is nothing to parse.
         unchanged = True
