@@ -125,7 +125,7 @@ WHOLE: Final[dict[Callable[..., Any], str]] = {
 # Statements without a table that grows, or that only add rows.
 NO_SEARCH: Final = {
     *(token.scopes, token.signing_keys, audit.insert_event, audit.copy_token_events, audit.maintain),
-    *(audit.begun, audit.fate_of),
+    *(audit.begun, audit.fate_of, clients.may_administer),
     *(audit_reading.snapshot, audit_reading.is_snapshot, clients.insert_client, clients.update_client),
     *(secrets.insert_secret, idempotency.lock_key, idempotency.store_answer),
     *(resource_queries.lock_resource, resource_queries.share_resources, resource_queries.insert_resource),

@@ -54,7 +54,9 @@ class Start:
         self._told = asyncio.Event()
 
     def begin(self) -> None:
-        """Hear the signals, for uvicorn too, which hears them by now."""
+        """Hear the signals, for uvicorn too, which hears them by now: both in the main thread alone."""
+        if threading.current_thread() is not threading.main_thread():
+            return
         for number in (signal.SIGINT, signal.SIGTERM):
             self._before[number] = signal.signal(number, self._end)
 
@@ -165,6 +167,9 @@ class WorkerServer(uvicorn.Server):
         """Begin to serve, by so many sockets that are one and the same to the kernel."""
         try:
             await super().startup(sockets)
+            if any(listener.fileno() < 0 for listener in sockets or ()):
+                # uvloop closes a socket on which it cannot listen, and tells nobody.
+                raise OSError(errno.EADDRINUSE, "nobody listens")  # noqa: TRY301 - as asyncio does
         except OSError as error:
             # Of two that were started at once, both bind and one listens.
             logging.getLogger("uvicorn.error").error("%s", why_not_bound(self.config.settings, error))  # noqa: TRY400
