@@ -224,6 +224,9 @@ def duration(value: timedelta) -> str:
 
 def complain(sentence: str) -> None:
     """Tell the person at the terminal why the command fails, on stderr."""
-    # Where nobody hears it, the exit code says enough.
-    with contextlib.suppress(OSError):
+    try:
         print(f"steelcut: {sentence}", file=sys.stderr or io.StringIO(), flush=True)
+    except OSError:
+        # Where nobody hears it, the exit code says enough. It would be another one if the end of the process found no
+        # place, either, for what is still buffered.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())

@@ -90,7 +90,8 @@ async def test_follower_ends_when_its_reader_has_left(steelcut: Steelcut, operat
         assert process.stderr.read() == ""
 
 
-def test_fault_that_nobody_hears_is_an_exit_code() -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("redirection", ["2>/dev/full", "2>&-"])
+def test_fault_that_nobody_hears_is_an_exit_code(redirection: str, unbuffered: str) -> None:
     """With stderr closed or full, too, and no traceback anywhere."""
-    for redirection in ("2>/dev/full", "2>&-"):
-        assert run(redirection, "token") == (2, [])
+    assert run(redirection, "token", env={"PYTHONUNBUFFERED": unbuffered}) == (2, [])
